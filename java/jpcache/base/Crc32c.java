@@ -1,0 +1,60 @@
+package jpcache.base;
+
+import java.nio.ByteBuffer;
+import java.util.zip.CRC32C;
+
+/**
+ * The checksum of every on-media structure: CRC-32C (Castagnoli, reflected) that starts from {@link
+ * #SEED} and is not inverted at the end.
+ *
+ * <p>{@link CRC32C} starts from {@code ~0} and inverts at the end. Feeding it four bytes first that
+ * take its register from {@code ~0} to the seed, and undoing the inversion, gives the kernel's
+ * checksum at the speed of the JDK's intrinsic.
+ *
+ * <p>One instance serves one thread. Never hand it memory that may be poisoned: the intrinsic
+ * cannot turn a SIGBUS into an exception, so data is copied out of persistent memory first.
+ *
+ * <p>Kernel counterpart: {@code crc32c(PCACHE_CRC_SEED, ...)}.
+ */
+public final class Crc32c {
+  /** The register before the first byte. */
+  public static final int SEED = 0x3B15A;
+
+  private static final int POLYNOMIAL = 0x82F63B78;
+  private static final byte[] PREIMAGE = preimage(~0, SEED);
+
+  private final CRC32C crc = new CRC32C();
+
+  /** The checksum of the buffer's remaining bytes; its position moves to its limit. */
+  public int of(ByteBuffer bytes) {
+    crc.reset();
+    crc.update(PREIMAGE, 0, PREIMAGE.length);
+    crc.update(bytes);
+    return ~(int) crc.getValue();
+  }
+
+  /** The checksum of {@code length} bytes of {@code bytes} from {@code from}. */
+  public int of(byte[] bytes, int from, int length) {
+    crc.reset();
+    crc.update(PREIMAGE, 0, PREIMAGE.length);
+    crc.update(bytes, from, length);
+    return ~(int) crc.getValue();
+  }
+
+  /**
+   * The four bytes that take the register from {@code from} to {@code to}: the register is run
+   * backwards over 32 zero bits, and what then differs from {@code from} is the input.
+   */
+  private static byte[] preimage(int from, int to) {
+    int register = to;
+    for (int bit = 0; bit < Integer.SIZE; bit++) {
+      // A forward step shifts right and, if a one fell out, adds the polynomial, whose top bit is
+      // set: the top bit of the result tells which of the two happened.
+      register = register < 0 ? ((register ^ POLYNOMIAL) << 1) | 1 : register << 1;
+    }
+    int input = register ^ from;
+    return new byte[] {
+      (byte) input, (byte) (input >>> 8), (byte) (input >>> 16), (byte) (input >>> 24)
+    };
+  }
+}

@@ -1,0 +1,47 @@
+package jpcache.block;
+
+import jpcache.base.Completion;
+
+/**
+ * One client's way into a {@link BlockDevice}: requests are handed over one by one, and {@link
+ * #commit} then makes a whole batch of them durable at once.
+ *
+ * <p>A queue is used by one thread at a time. Offsets and lengths must be multiples of the device's
+ * {@link BlockDevice#minimumBlockBytes() minimum block} and lie inside the device: the caller
+ * (which has the protocol's own words for such errors) checks that first. Addresses are those of
+ * native memory.
+ *
+ * <p>Requests that are handed over between two commits have no order among themselves as far as
+ * reads are concerned: a read may or may not see a write of the same batch. Of two overlapping
+ * writes the later one wins.
+ */
+public interface BlockQueue extends AutoCloseable {
+  /**
+   * Reads into memory at {@code address}, which stays the device's until {@code done} is called:
+   * before this returns when everything is cached, otherwise later on another thread. A read needs
+   * no commit.
+   */
+  void read(long offsetBytes, int lengthBytes, long address, Completion done);
+
+  /**
+   * Writes from memory at {@code address}, which must not change before {@link #commit} returns.
+   * {@code done} is called by {@link #commit}, or before this returns if the write fails at once.
+   *
+   * @param fua the data must be durable when {@code done} is called, whatever the device's
+   *     durability otherwise promises
+   */
+  void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done);
+
+  /** All writes that completed on any queue before this call are durable when {@code done} is. */
+  void flush(Completion done);
+
+  /**
+   * Applies, and as far as the device promises it makes durable, all that was handed over since the
+   * last commit, and completes it. Cheap when nothing was.
+   */
+  void commit();
+
+  /** Gives the queue up; what was not committed is dropped and never completes. */
+  @Override
+  void close();
+}
