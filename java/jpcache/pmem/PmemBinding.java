@@ -36,7 +36,8 @@ public enum PmemBinding {
     requireLibrary(Libpmem.SONAME);
     return switch (this) {
       case FFM -> new FfmLibpmem();
-      case JNI, JNA -> throw new UserException("--pmem " + label() + ": not yet");
+      case JNI -> JniLibpmem.load();
+      case JNA -> JnaLibpmem.load();
     };
   }
 

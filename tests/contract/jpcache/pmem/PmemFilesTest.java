@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** Opening and creating regions: what is accepted, what is refused, and in which words. */
 @ParameterizedClass
-@EnumSource(value = PmemBinding.class, names = "FFM")
+@EnumSource(PmemBinding.class)
 final class PmemFilesTest {
   private static final int SIZE = 1 << 20;
 
