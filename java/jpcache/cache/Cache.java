@@ -10,6 +10,7 @@ import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
+import jpcache.media.KernelStatus;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReplay;
@@ -146,8 +147,8 @@ public final class Cache implements BlockDevice {
   }
 
   /** What the kernel would say of this cache now. */
-  public CacheStatus status() {
-    return new CacheStatus(
+  public KernelStatus status() {
+    return new KernelStatus(
         media.superblock(),
         media.info(),
         segments.usedCount(),

@@ -1,16 +1,14 @@
-package jpcache.cache;
+package jpcache.media;
 
 import java.util.Locale;
-import jpcache.media.CacheInfo;
-import jpcache.media.Position;
-import jpcache.media.Superblock;
 
 /**
- * What a cache says of itself, in the kernel's fields.
+ * What the kernel's {@code dmsetup status} says of a cache.
  *
  * @param segmentsUsed segments that hold ksets or live data, or are being filled
+ * @param keyHead where the key log ends
  */
-public record CacheStatus(
+public record KernelStatus(
     Superblock superblock,
     CacheInfo info,
     int segmentsUsed,
@@ -18,8 +16,8 @@ public record CacheStatus(
     Position dirtyTail,
     Position keyTail) {
 
-  /** The fields of {@code dmsetup status} behind the target's name. */
-  public String kernelLine() {
+  /** The fields behind the target's name, in the kernel's order and bases. */
+  public String line() {
     return String.format(
         Locale.ROOT,
         "%x %d %d %d %d %x %s %s %s",
