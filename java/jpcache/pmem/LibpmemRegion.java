@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 import jpcache.base.Errno;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A region that libpmem has mapped.
@@ -104,19 +105,24 @@ final class LibpmemRegion implements PmemRegion {
       return;
     }
     MemorySegment source = MemorySegment.ofAddress(sourceAddress).reinterpret(lengthBytes);
-    MemorySegment.copy(source, 0, writable, offsetBytes, lengthBytes);
+    try {
+      MemorySegment.copy(source, 0, writable, offsetBytes, lengthBytes);
+      MemoryFaults.deliver(0);
+    } catch (InternalError e) {
+      throw unwritten(offsetBytes, lengthBytes, "its memory is gone", e);
+    }
     int result = libpmem.msync(address + offsetBytes, lengthBytes);
     if (result < 0) {
-      throw new UncheckedIOException(
-          new IOException(
-              name
-                  + ": "
-                  + lengthBytes
-                  + " bytes at "
-                  + offsetBytes
-                  + " cannot be made durable: "
-                  + Errno.text(-result)));
+      throw unwritten(offsetBytes, lengthBytes, Errno.text(-result), null);
     }
+  }
+
+  private UncheckedIOException unwritten(
+      long offsetBytes, long lengthBytes, String why, @Nullable Throwable cause) {
+    return new UncheckedIOException(
+        new IOException(
+            name + ": " + lengthBytes + " bytes at " + offsetBytes + " are not durable: " + why,
+            cause));
   }
 
   @Override

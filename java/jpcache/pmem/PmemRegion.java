@@ -9,9 +9,9 @@ import java.lang.foreign.MemorySegment;
  * {@link #drain} afterwards; before that a power cut may keep any subset of it, at 8-byte
  * granularity. {@link #persist} is both in one. No store may be made through {@link #view}.
  *
- * <p>Reading: data is copied out through {@link #view}, by Java. A poisoned or truncated page then
- * raises {@link InternalError} at the copy, which the request in question turns into its own
- * failure ({@link PmemReads}); native code or an intrinsic that touched it would end the process.
+ * <p>Reading: data is copied out of {@link #view} by {@link PmemReads}, where a poisoned or
+ * truncated page is an exception of that copy. A native function or an intrinsic (a checksum, a
+ * comparison) that touches such a page ends the process.
  *
  * <p>All methods may be called from any thread. The region must outlive its users: after {@link
  * #close} its addresses are invalid.
