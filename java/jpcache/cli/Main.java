@@ -43,11 +43,16 @@ public final class Main implements Callable<Integer> {
   }
 
   public static void main(String[] args) {
-    CommandLine line = withCommands(commands());
+    CommandLine line = commandLine();
     int code = run(line, args);
     line.getOut().flush();
     line.getErr().flush();
     System.exit(code);
+  }
+
+  /** A {@code jpcache} that knows every command. */
+  static CommandLine commandLine() {
+    return withCommands(commands());
   }
 
   /** A {@code jpcache} that knows these commands. */
