@@ -38,6 +38,17 @@ public final class Extent {
         | (long) place << PLACE_SHIFT;
   }
 
+  /** The extent of a key: all in bytes, the offset that of the logical device. */
+  public static long ofBytes(long offset, int length, int segment, int segmentOffset) {
+    return of(
+        sectorInSubtree(offset), length >>> SECTOR_SHIFT, segment, segmentOffset >>> SECTOR_SHIFT);
+  }
+
+  /** The sector of its subtree that a logical byte offset is in. */
+  public static int sectorInSubtree(long offset) {
+    return (int) (offset >>> SECTOR_SHIFT) & (SUBTREE_SECTORS - 1);
+  }
+
   /** First sector, from the subtree's begin. */
   public static int start(long extent) {
     return (int) (extent >>> START_SHIFT);
