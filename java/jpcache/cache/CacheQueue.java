@@ -205,7 +205,8 @@ final class CacheQueue implements BlockQueue {
         segments.dataOffset(Extent.segment(extent))
             + ((long) Extent.place(extent) << Extent.SECTOR_SHIFT);
     try {
-      PmemReads.copy(region, from, address, (long) Extent.sectors(extent) << Extent.SECTOR_SHIFT);
+      PmemReads.copy(
+          region.view(), from, address, (long) Extent.sectors(extent) << Extent.SECTOR_SHIFT);
       return 0;
     } catch (PoisonedMemoryException e) {
       return Errno.EIO;

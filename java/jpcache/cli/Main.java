@@ -39,7 +39,7 @@ public final class Main implements Callable<Integer> {
 
   /** Every command there is, in the order in which the help lists them. */
   private static List<Object> commands() {
-    return List.of();
+    return List.of(new FormatCommand(), new ViewCommand(), new DumpCommand());
   }
 
   public static void main(String[] args) {

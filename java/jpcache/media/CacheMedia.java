@@ -38,7 +38,7 @@ public record CacheMedia(
         Position.readDirtyTail(view, info.segments(), crc));
   }
 
-  /** Whether a device claims to hold a cache, sound or not. */
+  /** Whether a device holds a cache, sound or not, or other data in its place. */
   public static boolean present(MemorySegment view) {
     return Superblock.present(view);
   }

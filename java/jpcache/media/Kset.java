@@ -17,6 +17,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import jpcache.base.Crc32c;
+import jpcache.pmem.PmemReads;
 
 /**
  * A key set in ordinary memory: read out of the log to be validated and used, or filled to be
@@ -61,7 +62,7 @@ public final class Kset {
     if (availableBytes < KSET_HEADER_BYTES) {
       return false;
     }
-    MemorySegment.copy(media, offsetBytes, bytes, 0, KSET_HEADER_BYTES);
+    PmemReads.copy(media, offsetBytes, bytes, 0, KSET_HEADER_BYTES);
     if (bytes.get(U64, KSET_MAGIC_AT) != KSET_MAGIC) {
       return false;
     }
@@ -71,7 +72,7 @@ public final class Kset {
       if (keys < 1 || keys > KSET_MAX_KEYS || sizeBytes(keys) > availableBytes) {
         return false;
       }
-      MemorySegment.copy(
+      PmemReads.copy(
           media,
           offsetBytes + KSET_HEADER_BYTES,
           bytes,

@@ -23,10 +23,11 @@ public final class MediaFormatter {
   /**
    * Formats the whole device. What it held is lost. Durable when this returns.
    *
-   * @throws MediaException if the device is too small or too large for a cache
+   * @throws MediaException if the device is too small for a cache
    */
   public static void format(PmemRegion region, boolean dataCrc, CacheMode mode, int gcPercent) {
-    int segments = segmentsOn(region.sizeBytes());
+    checkSize(region.sizeBytes());
+    int segments = (int) Math.min(Layout.segmentsIn(region.sizeBytes()), Layout.MAX_SEGMENTS);
     Crc32c crc = new Crc32c();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment zeros = arena.allocate(ZEROS_BYTES);
@@ -50,8 +51,13 @@ public final class MediaFormatter {
     new Superblock(0, segments).write(region, crc);
   }
 
-  private static int segmentsOn(long deviceBytes) {
-    long segments = Layout.segmentsIn(deviceBytes);
+  /**
+   * Checks the size of a device that is to be formatted. What is beyond {@link Layout#MAX_SEGMENTS}
+   * stays unused.
+   *
+   * @throws MediaException if it is too small for a cache
+   */
+  public static void checkSize(long deviceBytes) {
     if (deviceBytes < Layout.MIN_DEVICE_BYTES) {
       throw MediaException.of(
           Kind.TOO_SMALL,
@@ -60,6 +66,5 @@ public final class MediaFormatter {
           Sizes.format(deviceBytes),
           "a cache device has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
     }
-    return (int) Math.min(segments, Layout.MAX_SEGMENTS);
   }
 }

@@ -11,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jpcache.base.Crc32c;
+import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 
 /**
@@ -158,7 +159,7 @@ public final class ReplicatedSlot {
   }
 
   private void copyReplica(MemorySegment media, int replica, MemorySegment into) {
-    MemorySegment.copy(media, replicaOffset(replica), into, 0, sizeBytes);
+    PmemReads.copy(media, replicaOffset(replica), into, 0, sizeBytes);
   }
 
   private long replicaOffset(int replica) {

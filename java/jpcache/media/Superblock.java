@@ -14,8 +14,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HexFormat;
 import jpcache.base.Crc32c;
-import jpcache.base.Sizes;
 import jpcache.media.MediaException.Kind;
+import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 
 /**
@@ -32,17 +32,10 @@ public record Superblock(int flags, int segments) {
    * @throws MediaException if there is none, or it cannot be believed
    */
   static Superblock read(MemorySegment media, Crc32c crc) {
-    if (media.byteSize() < Layout.MIN_DEVICE_BYTES) {
-      throw MediaException.of(
-          Kind.TOO_SMALL,
-          "device size",
-          0,
-          Sizes.format(media.byteSize()),
-          "a cache device has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
-    }
+    MediaFormatter.checkSize(media.byteSize());
     byte[] bytes = new byte[SUPERBLOCK_BYTES];
     MemorySegment sb = MemorySegment.ofArray(bytes);
-    MemorySegment.copy(media, SUPERBLOCK_OFFSET, sb, 0, SUPERBLOCK_BYTES);
+    PmemReads.copy(media, SUPERBLOCK_OFFSET, sb, 0, SUPERBLOCK_BYTES);
     checkMagic(sb.get(U64, SB_MAGIC_AT));
     int flags = sb.get(U32, SB_FLAGS_AT);
     if ((flags & SB_FLAG_BIG_ENDIAN) != 0) {
@@ -95,10 +88,14 @@ public record Superblock(int flags, int segments) {
     }
   }
 
-  /** Whether the device claims to hold a cache, whatever the state of it. */
+  /** Whether the place of the superblock holds anything at all. */
   static boolean present(MemorySegment media) {
-    return media.byteSize() >= SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES
-        && media.get(U64, SUPERBLOCK_OFFSET + SB_MAGIC_AT) != 0;
+    if (media.byteSize() < SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES) {
+      return false;
+    }
+    MemorySegment sb = MemorySegment.ofArray(new byte[SUPERBLOCK_BYTES]);
+    PmemReads.copy(media, SUPERBLOCK_OFFSET, sb, 0, SUPERBLOCK_BYTES);
+    return sb.get(U64, SB_MAGIC_AT) != 0;
   }
 
   /** Writes the superblock. Durable when this returns. */

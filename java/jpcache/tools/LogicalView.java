@@ -12,9 +12,9 @@ import jpcache.media.LogReplay;
 import jpcache.pmem.PmemReads;
 
 /**
- * The logical device as a cache and its backing device make it together, read without the engine and
- * without changing either: the backing device's bytes, with what the log's live keys point to over
- * them.
+ * The logical device as a cache and its backing device make it together, read without the engine
+ * and without changing either: the backing device's bytes, with what the log's live keys point to
+ * over them.
  *
  * <p>Used by one thread.
  */
