@@ -64,6 +64,23 @@ final class AcknowledgementModel {
   /** One flush on its way. */
   record Flush(int connection, long sentAt) {}
 
+  /** What a read that is on its way may find: what was possible when it was sent, or later. */
+  static final class Read {
+    private final int firstSector;
+    private final Write[][] permitted;
+    private final long lastIdBefore;
+
+    private Read(int firstSector, Write[][] permitted, long lastIdBefore) {
+      this.firstSector = firstSector;
+      this.permitted = permitted;
+      this.lastIdBefore = lastIdBefore;
+    }
+
+    boolean permits(int sector, long id) {
+      return id > lastIdBefore || find(permitted[sector - firstSector], id) != null;
+    }
+  }
+
   private final Durability durability;
   private final boolean flushCoversAllConnections;
 
@@ -138,6 +155,12 @@ final class AcknowledgementModel {
     });
   }
 
+  /** A read is about to be sent. */
+  synchronized Read readSent(int firstSector, int sectors) {
+    Write[][] now = Arrays.copyOfRange(permitted, firstSector, firstSector + sectors);
+    return new Read(firstSector, now, lastId);
+  }
+
   /** The server is gone with all its connections: nothing that was sent can happen any more. */
   synchronized void serverDied() {
     volatileWrites.clear();
@@ -145,7 +168,7 @@ final class AcknowledgementModel {
 
   /** Whether the sector may hold this write. */
   synchronized boolean permits(int sector, long id) {
-    return find(sector, id) != null;
+    return find(permitted[sector], id) != null;
   }
 
   /**
@@ -155,7 +178,7 @@ final class AcknowledgementModel {
    * @throws IllegalArgumentException if the write is not permitted
    */
   synchronized void settle(int sector, long id) {
-    Write found = find(sector, id);
+    Write found = find(permitted[sector], id);
     if (found == null) {
       throw new IllegalArgumentException("sector " + sector + ": " + id + " is not permitted");
     }
@@ -170,8 +193,8 @@ final class AcknowledgementModel {
     return Arrays.toString(permitted[sector]);
   }
 
-  private @Nullable Write find(int sector, long id) {
-    for (Write write : permitted[sector]) {
+  private static @Nullable Write find(Write[] writes, long id) {
+    for (Write write : writes) {
       if (write.id == id) {
         return write;
       }

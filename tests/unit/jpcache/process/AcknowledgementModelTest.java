@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.List;
 import jpcache.process.AcknowledgementModel.Durability;
 import jpcache.process.AcknowledgementModel.Flush;
@@ -138,7 +139,7 @@ class AcknowledgementModelTest {
 
   @Test
   void zerosAndStampsOfAnotherRunAreTold() {
-    java.util.Arrays.fill(device, 0, 512, (byte) 0);
+    Arrays.fill(device, 0, 512, (byte) 0);
     System.arraycopy(new Stamp(SEED + 1).payload(0, 0, 1, 1), 0, device, 512, 512);
     List<String> mistakes = readBack();
     assertTrue(mistakes.get(0).contains("no stamp"), mistakes::toString);
@@ -180,6 +181,19 @@ class AcknowledgementModelTest {
     assertTrue(model.permits(0, AcknowledgementModel.INITIAL));
     model.acknowledged(model.flushSent(0));
     assertFalse(model.permits(0, AcknowledgementModel.INITIAL));
+  }
+
+  @Test
+  void aReadMayFindWhatWasPossibleWhenItWasSentOrCameLater() {
+    acknowledgedWrite(0, 1);
+    Write before = acknowledgedWrite(0, 1);
+    AcknowledgementModel.Read read = model.readSent(0, 1);
+    Write later = acknowledgedWrite(0, 1);
+    assertFalse(read.permits(0, 1), "it was overwritten and answered before the read was sent");
+    assertFalse(read.permits(0, AcknowledgementModel.INITIAL));
+    assertFalse(read.permits(0, Stamp.BROKEN));
+    assertTrue(read.permits(0, before.id));
+    assertTrue(read.permits(0, later.id));
   }
 
   private Write acknowledgedWrite(int firstSector, int sectors) {
