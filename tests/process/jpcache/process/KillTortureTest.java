@@ -1,6 +1,7 @@
 package jpcache.process;
 
 import java.nio.file.Path;
+import jpcache.Seeds;
 import jpcache.process.AcknowledgementModel.Durability;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeEach;
@@ -13,7 +14,6 @@ import org.junit.jupiter.params.provider.EnumSource;
  */
 class KillTortureTest {
   private static final int ROUNDS = Integer.getInteger("jpcache.torture.rounds", 3);
-  private static final long SEED = Long.getLong("jpcache.torture.seed", System.nanoTime());
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
@@ -28,7 +28,7 @@ class KillTortureTest {
   @ParameterizedTest
   @EnumSource
   void whatWasAcknowledgedSurvivesKillsUnderLoad(Durability durability) throws Exception {
-    System.out.println("seed: -Djpcache.torture.seed=" + SEED);
-    new KillTorture(Media.in(shm, disk), disk, durability, SEED).run(ROUNDS);
+    long seed = Seeds.next(KillTortureTest.class);
+    new KillTorture(Media.in(shm, disk), disk, durability, seed).run(ROUNDS);
   }
 }

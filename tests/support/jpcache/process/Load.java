@@ -15,10 +15,14 @@ import jpcache.nbd.NbdClient;
 import jpcache.nbd.NbdClient.ExportInfo;
 import jpcache.process.LoadConnection.Count;
 import jpcache.process.LoadConnection.Region;
+import jpcache.process.LoadConnection.Role;
 
-/** Several {@link LoadConnection}s at once, each on its thread, over a device cut into regions. */
+/**
+ * Several {@link LoadConnection}s at once, each on its thread: writers, each with a region of its
+ * own and one for all, and a reader of the whole device.
+ */
 final class Load {
-  static final int CONNECTIONS = 4;
+  private static final int WRITERS = 4;
 
   private static final int CAN_MULTI_CONN = 1 << 8;
   private static final long PATIENCE_SECONDS = 60;
@@ -40,13 +44,13 @@ final class Load {
       Progress progress)
       throws IOException {
     Load load = new Load();
-    // A region for each connection, and as large a one for all.
-    int sectors = model.sectors() / (CONNECTIONS + 1);
-    Region shared = new Region(CONNECTIONS * sectors, sectors);
-    // Closed after the last task: its threads end with the connections, which end with the server.
-    ExecutorService threads = Executors.newFixedThreadPool(CONNECTIONS);
+    int sectors = model.sectors() / (WRITERS + 1);
+    Region shared = new Region(WRITERS * sectors, sectors);
+    Region all = new Region(0, model.sectors());
+    ExecutorService threads = Executors.newFixedThreadPool(WRITERS + 1);
     try {
-      for (int i = 0; i < CONNECTIONS; i++) {
+      for (int i = 0; i <= WRITERS; i++) {
+        boolean writes = i < WRITERS;
         NbdClient client = NbdClient.unix(socket);
         ExportInfo info = client.go("");
         if ((info.flags() & CAN_MULTI_CONN) == 0) {
@@ -56,18 +60,19 @@ final class Load {
             threads.submit(
                 new LoadConnection(
                     i,
+                    writes ? Role.WRITES : Role.READS,
                     client,
                     model,
                     stamp,
                     random.split(),
-                    new Region(i * sectors, sectors),
-                    shared,
+                    writes ? new Region(i * sectors, sectors) : all,
+                    writes ? shared : all,
                     Math.max(1, info.minimumBlock() / Stamp.SECTOR_BYTES),
                     progress)));
       }
       return load;
     } finally {
-      threads.shutdown();
+      threads.shutdown(); // each thread ends with its connection, which ends with the server
     }
   }
 

@@ -13,10 +13,12 @@ import jpcache.process.AcknowledgementModel.Write;
 
 /**
  * One client under load: keeps {@link #DEPTH} random requests in flight until the server goes away,
- * and tells the model what it sent and what was answered. Reads are checked as they come.
+ * and tells the model what it sent and what was answered.
  *
- * <p>Two thirds of the requests go to a region of its own, where they never overlap one that is in
- * flight, so that their order is known; the others to a region that all connections share.
+ * <p>A connection either writes and flushes or reads: with one thread, one that did both could be
+ * stuck in sending while the server is stuck in answering. Two thirds of the writes go to a region
+ * of their connection's own, where they never overlap one that is in flight, so that their order is
+ * known; the others to a region that all share. Reads are checked as they come.
  *
  * <p>One thread, that of {@link #call}.
  */
@@ -25,6 +27,12 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
 
   private static final int NBD_ENOSPC = 28;
   private static final int MAX_SECTORS = (256 << 10) / Stamp.SECTOR_BYTES;
+
+  /** What a connection asks for. */
+  enum Role {
+    WRITES,
+    READS
+  }
 
   /** Sectors {@code first} to {@code first + sectors - 1}. */
   record Region(int first, int sectors) {
@@ -53,6 +61,7 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
   }
 
   private final int connection;
+  private final Role role;
   private final NbdClient client;
   private final AcknowledgementModel model;
   private final Stamp stamp;
@@ -69,6 +78,7 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
    */
   LoadConnection(
       int connection,
+      Role role,
       NbdClient client,
       AcknowledgementModel model,
       Stamp stamp,
@@ -78,6 +88,7 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
       int unitSectors,
       Progress progress) {
     this.connection = connection;
+    this.role = role;
     this.client = client;
     this.model = model;
     this.stamp = stamp;
@@ -122,17 +133,17 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
 
   private void sendOne() throws IOException {
     int dice = random.nextInt(100);
-    if (dice < 2) {
-      Flush flush = model.flushSent(connection);
-      inFlight.put(client.sendFlush(), new Request.Flushing(flush));
-    } else if (dice < 12) {
+    if (role == Role.READS) {
       Region region = pick();
       Read read = model.readSent(region.first, region.sectors);
       long cookie = client.sendRead(bytes(region.first), region.sectors * Stamp.SECTOR_BYTES);
       inFlight.put(cookie, new Request.Reading(read, region));
+    } else if (dice < 2) {
+      Flush flush = model.flushSent(connection);
+      inFlight.put(client.sendFlush(), new Request.Flushing(flush));
     } else {
       Region region = pick();
-      boolean fua = dice < 22;
+      boolean fua = dice < 12;
       Write write = model.sent(connection, region.first, region.sectors, fua);
       byte[] payload = stamp.payload(write.id, connection, region.first, region.sectors);
       long cookie = client.sendWrite(bytes(region.first), payload, fua);
