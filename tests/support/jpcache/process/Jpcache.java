@@ -59,6 +59,11 @@ final class Jpcache {
     }
   }
 
+  /** The launcher's path, for scripts. */
+  static String launcher() {
+    return LAUNCHER.toString();
+  }
+
   /** Skips the test on a machine that cannot run the command; what else is wrong fails it later. */
   static void assumeItCanRun() {
     assumeTrue(Files.isExecutable(LAUNCHER), () -> LAUNCHER + " is not there");
