@@ -64,16 +64,23 @@ record Media(Path cache, Path backing, Path socket) {
     return options.toArray(String[]::new);
   }
 
-  /** The arguments of {@code view}. */
-  ProcessBuilder viewCommand() {
-    return Jpcache.command("view", "--cache", cache.toString(), "--backing", backing.toString());
+  /** The arguments of {@code ./jpcache} that serve these media. */
+  String[] serveCommand() {
+    List<String> arguments = new ArrayList<>(List.of(serveOptions()));
+    arguments.addFirst("serve");
+    return arguments.toArray(String[]::new);
+  }
+
+  /** The arguments of {@code ./jpcache} that view these media. */
+  String[] viewCommand() {
+    return new String[] {"view", "--cache", cache.toString(), "--backing", backing.toString()};
   }
 
   /** The SHA-256 of the logical device as {@code view} prints it. */
   String viewSha256(Path scratch) {
     try {
       Path out = scratch.resolve("view.out");
-      Jpcache.finish(viewCommand(), out).succeeded();
+      Jpcache.finish(Jpcache.command(viewCommand()), out).succeeded();
       String sha256 = Sha256.of(out);
       Files.delete(out);
       return sha256;

@@ -123,7 +123,8 @@ final class Server implements AutoCloseable {
     return awaitExit();
   }
 
-  private int awaitExit() {
+  /** Waits for the end, whoever brings it about; returns the exit code. */
+  int awaitExit() {
     try {
       if (!process.waitFor(STOP_SECONDS, TimeUnit.SECONDS)) {
         throw new AssertionError("the server does not stop, stderr: " + stderr());
