@@ -4,17 +4,29 @@ import jpcache.base.Completion;
 
 /**
  * A block device below the cache. Requests are asynchronous: they may complete on any thread, in
- * any order, and on the caller's before the call returns.
+ * any order, and on the caller's before the call returns. No call waits for I/O or for room: a
+ * device takes as many requests as it is given, so callers bound what they have under way.
  *
  * <p>Offsets and lengths are multiples of {@link #blockBytes}; addresses are those of native memory
  * and may be any. Where the system insists on more (O_DIRECT's alignment), the device sees to it.
  *
- * <p>All methods may be called from any thread.
+ * <p>Of requests under way at the same time that overlap, at least one of them a write, the outcome
+ * is any mixture of the two: who needs an order waits for the first. Requests that do not overlap
+ * never touch each other's bytes, whatever blocks the system makes of them.
+ *
+ * <p>How requests fail: EINVAL if they are not inside the device or not multiples of its block,
+ * EROFS if they would write a read-only device, ESHUTDOWN after {@link #close}, EIO where a device
+ * that shrank has nothing any more, otherwise with what the system says. A write that failed may
+ * have written any part.
+ *
+ * <p>All methods may be called from any thread; {@link #close} not from a completion, for which it
+ * would wait.
  */
 public interface BackingDevice extends AutoCloseable {
   /** How users call it: the path it was opened by. */
   String name();
 
+  /** As it was on opening; a multiple of {@link #blockBytes}. */
   long sizeBytes();
 
   /** The granularity of requests: the logical block of a block device, 512 for a file. */
@@ -22,6 +34,14 @@ public interface BackingDevice extends AutoCloseable {
 
   /** Offsets, lengths and addresses that are multiples of this are served without a copy. */
   int directAlignmentBytes();
+
+  /**
+   * Writes of multiples of this cost the device least: the physical block of a disk, the file
+   * system's block. A power of two, and a multiple of {@link #blockBytes}.
+   */
+  default int preferredBlockBytes() {
+    return Math.max(blockBytes(), directAlignmentBytes());
+  }
 
   boolean readOnly();
 
@@ -33,7 +53,13 @@ public interface BackingDevice extends AutoCloseable {
    */
   void write(long offsetBytes, int lengthBytes, long address, Completion done);
 
-  /** All writes that had completed before this call are durable when {@code done} is called. */
+  /**
+   * All writes that had completed before this call are durable when {@code done} is called with 0.
+   *
+   * <p>After a flush that failed, every write since the last good one is in doubt, whoever made it:
+   * the kernel tells such an error once and may have dropped the data. They must be written again
+   * before another flush can vouch for them.
+   */
   void flush(Completion done);
 
   /** Waits for what is under way, then gives the device and its lock up. */

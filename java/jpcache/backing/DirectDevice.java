@@ -1,0 +1,242 @@
+package jpcache.backing;
+
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import jpcache.base.Completion;
+import jpcache.base.Errno;
+
+/**
+ * A file or block device, read and written past the page cache.
+ *
+ * <p>A request is checked whole, cut at {@link Geometry#directEndBytes} if it reaches into the
+ * tail, and each part goes to the raw I/O: as it is where its alignment allows, otherwise by a
+ * {@link Bounce}. The tail, and everything when the file system has no O_DIRECT, goes through the
+ * plain descriptor, which takes any alignment. No byte is ever written through both descriptors,
+ * nor any page, so the two cannot disagree; fdatasync on either covers the whole inode.
+ *
+ * <p>Requests complete on the raw I/O's threads, under no lock.
+ */
+final class DirectDevice implements BackingDevice {
+  private static final Logger LOG = System.getLogger(DirectDevice.class.getName());
+
+  private final String name;
+  private final Geometry geometry;
+  private final boolean readOnly;
+  private final RawIo io;
+  private final Transfer.Descriptor direct;
+  private final Transfer.Descriptor plain;
+  private final Runnable release;
+
+  private final InFlight inFlight = new InFlight();
+  private final BounceBuffers buffers = new BounceBuffers();
+  private final WriteOrder writeOrder = new WriteOrder();
+  private final Flushes flushes;
+
+  /**
+   * A device over open descriptors.
+   *
+   * @param directFd open with O_DIRECT; not used if the geometry has no direct part
+   * @param plainFd open without
+   * @param release gives the descriptors up; called when the last request has ended
+   */
+  DirectDevice(
+      String name,
+      Geometry geometry,
+      boolean readOnly,
+      RawIo io,
+      int directFd,
+      int plainFd,
+      Runnable release) {
+    this.name = name;
+    this.geometry = geometry;
+    this.readOnly = readOnly;
+    this.io = io;
+    this.direct = new Transfer.Descriptor(directFd, geometry.granuleBytes());
+    this.plain = new Transfer.Descriptor(plainFd, 1);
+    this.release = release;
+    this.flushes = new Flushes(io, plainFd);
+  }
+
+  @Override
+  public String name() {
+    return name;
+  }
+
+  @Override
+  public long sizeBytes() {
+    return geometry.sizeBytes();
+  }
+
+  @Override
+  public int blockBytes() {
+    return geometry.blockBytes();
+  }
+
+  @Override
+  public int directAlignmentBytes() {
+    return geometry.granuleBytes();
+  }
+
+  @Override
+  public int preferredBlockBytes() {
+    return geometry.preferredBlockBytes();
+  }
+
+  @Override
+  public boolean readOnly() {
+    return readOnly;
+  }
+
+  @Override
+  public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
+    int refusal = check(offsetBytes, lengthBytes);
+    if (refusal != 0 || lengthBytes == 0) {
+      done.complete(refusal);
+    } else if (!inFlight.enter()) {
+      done.complete(Errno.ESHUTDOWN);
+    } else {
+      int head = directBytes(offsetBytes, lengthBytes);
+      Completion parts = parts(head, lengthBytes, leaving(done));
+      if (head > 0) {
+        readDirect(offsetBytes, head, address, parts);
+      }
+      if (head < lengthBytes) {
+        Transfer.read(io, plain, offsetBytes + head, lengthBytes - head, address + head, parts);
+      }
+    }
+  }
+
+  @Override
+  public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
+    int refusal = readOnly ? Errno.EROFS : check(offsetBytes, lengthBytes);
+    if (refusal != 0 || lengthBytes == 0) {
+      done.complete(refusal);
+    } else if (!inFlight.enter()) {
+      done.complete(Errno.ESHUTDOWN);
+    } else {
+      int head = directBytes(offsetBytes, lengthBytes);
+      Completion parts = parts(head, lengthBytes, leaving(done));
+      if (head > 0) {
+        orderAndWriteDirect(offsetBytes, head, address, parts);
+      }
+      if (head < lengthBytes) {
+        Transfer.write(io, plain, offsetBytes + head, lengthBytes - head, address + head, parts);
+      }
+    }
+  }
+
+  @Override
+  public void flush(Completion done) {
+    if (!inFlight.enter()) {
+      done.complete(Errno.ESHUTDOWN);
+    } else if (readOnly) {
+      leaving(done).complete(0);
+    } else {
+      flushes.flush(leaving(done));
+    }
+  }
+
+  @Override
+  public void close() {
+    if (inFlight.close()) {
+      io.close();
+      release.run();
+    }
+  }
+
+  private int check(long offsetBytes, int lengthBytes) {
+    boolean inside =
+        offsetBytes >= 0
+            && lengthBytes >= 0
+            && lengthBytes <= geometry.sizeBytes()
+            && offsetBytes <= geometry.sizeBytes() - lengthBytes;
+    boolean blocks = ((offsetBytes | lengthBytes) & (geometry.blockBytes() - 1)) == 0;
+    return inside && blocks ? 0 : Errno.EINVAL;
+  }
+
+  /** How much of the request lies before the tail. */
+  private int directBytes(long offsetBytes, int lengthBytes) {
+    return Math.clamp(geometry.directEndBytes() - offsetBytes, 0, lengthBytes);
+  }
+
+  private static Completion parts(int headBytes, int lengthBytes, Completion done) {
+    return headBytes == 0 || headBytes == lengthBytes ? done : new Join(2, done);
+  }
+
+  private void readDirect(long offsetBytes, int lengthBytes, long address, Completion done) {
+    if (geometry.direct(offsetBytes, lengthBytes, address)) {
+      Transfer.read(io, direct, offsetBytes, lengthBytes, address, done);
+    } else {
+      bounce(false, offsetBytes, lengthBytes, address, done);
+    }
+  }
+
+  private void orderAndWriteDirect(
+      long offsetBytes, int lengthBytes, long address, Completion done) {
+    if (geometry.granuleBytes() == geometry.blockBytes()) {
+      writeDirect(offsetBytes, lengthBytes, address, done); // there are no partial writes
+    } else {
+      new OrderedWrite(offsetBytes, lengthBytes, address, done).enter();
+    }
+  }
+
+  private void writeDirect(long offsetBytes, int lengthBytes, long address, Completion done) {
+    if (geometry.direct(offsetBytes, lengthBytes, address)) {
+      Transfer.write(io, direct, offsetBytes, lengthBytes, address, done);
+    } else {
+      bounce(true, offsetBytes, lengthBytes, address, done);
+    }
+  }
+
+  private void bounce(
+      boolean write, long offsetBytes, int lengthBytes, long address, Completion done) {
+    Bounce bounce;
+    try {
+      bounce =
+          new Bounce(io, direct, geometry, buffers, write, offsetBytes, lengthBytes, address, done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return;
+    }
+    bounce.start();
+  }
+
+  /** A write that may have to wait for neighbours, or they for it. */
+  private final class OrderedWrite implements Completion {
+    private final WriteOrder.Range range;
+    private final Completion done;
+
+    OrderedWrite(long offsetBytes, int lengthBytes, long address, Completion done) {
+      this.done = done;
+      this.range =
+          new WriteOrder.Range(
+              geometry.down(offsetBytes),
+              geometry.up(offsetBytes + lengthBytes),
+              !geometry.whole(offsetBytes, lengthBytes),
+              () -> writeDirect(offsetBytes, lengthBytes, address, this));
+    }
+
+    void enter() {
+      writeOrder.enter(range);
+    }
+
+    @Override
+    public void complete(int errno) {
+      writeOrder.leave(range);
+      done.complete(errno);
+    }
+  }
+
+  /** Tells the caller and then counts the request as gone, even if the caller's code throws. */
+  private Completion leaving(Completion done) {
+    return errno -> {
+      try {
+        done.complete(errno);
+      } catch (Throwable e) {
+        LOG.log(Level.ERROR, "completion of a request to " + name + " threw", e);
+      } finally {
+        inFlight.leave();
+      }
+    };
+  }
+}

@@ -1,0 +1,52 @@
+package jpcache.backing;
+
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import jpcache.base.Posix;
+
+/**
+ * {@link RawIo} by threads that block in the kernel, one per call under way.
+ *
+ * <p>They are platform threads (a virtual one would pin its carrier in the call), daemons, started
+ * when there is work and gone when there has been none for a while. Calls beyond their number wait
+ * in an unbounded queue of small objects: a bounded one would have to block submitters, and those
+ * are threads that have other clients' cache hits to serve.
+ */
+final class PooledIo implements RawIo {
+  private static final long IDLE_SECONDS = 30;
+
+  private final ThreadPoolExecutor threads;
+
+  PooledIo(int threadCount) {
+    threads =
+        new ThreadPoolExecutor(
+            threadCount,
+            threadCount,
+            IDLE_SECONDS,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            Thread.ofPlatform().daemon().name("backing-", 0).factory());
+    threads.allowCoreThreadTimeOut(true);
+  }
+
+  @Override
+  public void read(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
+    threads.execute(() -> done.ended((int) Posix.pread(fd, address, lengthBytes, offsetBytes)));
+  }
+
+  @Override
+  public void write(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
+    threads.execute(() -> done.ended((int) Posix.pwrite(fd, address, lengthBytes, offsetBytes)));
+  }
+
+  @Override
+  public void sync(int fd, Result done) {
+    threads.execute(() -> done.ended(Posix.fdatasync(fd)));
+  }
+
+  @Override
+  public void close() {
+    threads.shutdown();
+  }
+}

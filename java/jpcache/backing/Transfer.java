@@ -1,0 +1,93 @@
+package jpcache.backing;
+
+import jpcache.base.Completion;
+import jpcache.base.Errno;
+
+/**
+ * One read or write that ends with all of its bytes or with an errno: what the system did only in
+ * part or was interrupted in is continued.
+ *
+ * <p>It is continued at a multiple of the granule, because O_DIRECT takes no other offset; bytes
+ * past the last multiple are moved again. A call that moves less than a granule is the end of a
+ * file or device that has become smaller, and gives EIO.
+ */
+final class Transfer implements RawIo.Result {
+  private final RawIo io;
+  private final int fd;
+  private final boolean write;
+  private final int granuleBytes;
+  private final Completion done;
+
+  // Each thread that continues got the object from the one before through the raw I/O's queue.
+  private long offsetBytes;
+  private int lengthBytes;
+  private long address;
+
+  private Transfer(
+      RawIo io,
+      Descriptor file,
+      boolean write,
+      long offsetBytes,
+      int lengthBytes,
+      long address,
+      Completion done) {
+    this.io = io;
+    this.fd = file.fd();
+    this.write = write;
+    this.granuleBytes = file.granuleBytes();
+    this.offsetBytes = offsetBytes;
+    this.lengthBytes = lengthBytes;
+    this.address = address;
+    this.done = done;
+  }
+
+  /**
+   * An open file.
+   *
+   * @param granuleBytes a power of two that offsets, lengths and addresses are multiples of
+   */
+  record Descriptor(int fd, int granuleBytes) {}
+
+  static void read(
+      RawIo io, Descriptor file, long offsetBytes, int lengthBytes, long address, Completion done) {
+    new Transfer(io, file, false, offsetBytes, lengthBytes, address, done).submit();
+  }
+
+  static void write(
+      RawIo io, Descriptor file, long offsetBytes, int lengthBytes, long address, Completion done) {
+    new Transfer(io, file, true, offsetBytes, lengthBytes, address, done).submit();
+  }
+
+  private void submit() {
+    if (write) {
+      io.write(fd, offsetBytes, lengthBytes, address, this);
+    } else {
+      io.read(fd, offsetBytes, lengthBytes, address, this);
+    }
+  }
+
+  @Override
+  public void ended(int result) {
+    if (result == -Errno.EINTR) {
+      submit();
+      return;
+    }
+    if (result < 0) {
+      done.complete(-result);
+      return;
+    }
+    int moved = result == lengthBytes ? result : result & -granuleBytes;
+    if (moved == 0) {
+      done.complete(Errno.EIO);
+      return;
+    }
+    offsetBytes += moved;
+    lengthBytes -= moved;
+    address += moved;
+    if (lengthBytes == 0) {
+      done.complete(0);
+    } else {
+      submit();
+    }
+  }
+}

@@ -1,0 +1,190 @@
+package jpcache.base;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Keeps two users off one file or device.
+ *
+ * <p>Linux has two families of advisory locks that do not see each other, and programs differ in
+ * which they ask for; so both are taken, over the whole file: flock(2), as util-linux and LVM use
+ * it, and an open-file-description lock of fcntl(2), which qemu (read locks from byte 100 on), NBD
+ * servers and every user of POSIX locks run into. Neither waits.
+ *
+ * <p>Both belong to the open file: there is nothing to release, closing the descriptor gives them
+ * up, and so does the end of the process, however it ends.
+ *
+ * <p>Locks are kept per inode, so two device nodes of one block device are two files to them: who
+ * opens a block device adds O_EXCL, which the kernel keeps per device.
+ */
+public final class DeviceLock {
+  private static final int LOCK_UN = 8;
+  private static final int F_OFD_SETLK = 37;
+  private static final short F_RDLCK = 0;
+  private static final short F_WRLCK = 1;
+
+  /** struct flock: type, whence, start, length (0: to the end, wherever it moves), pid (0). */
+  private static final long FLOCK_BYTES = 32;
+
+  /**
+   * A lock in /proc/locks and in /proc/PID/fdinfo/FD. The device's numbers are hexadecimal. The
+   * owner is -1 for an open-file-description lock. Who waits for a lock has an arrow and no match.
+   */
+  private static final Pattern LOCK =
+      Pattern.compile(
+          "(?:lock:\\s*)?\\d+: (?:FLOCK|POSIX|OFDLCK) +\\S+ +(?:READ|WRITE|RW) +(-?\\d+) (\\S+) .*");
+
+  private DeviceLock() {}
+
+  /**
+   * Locks an open file for its only user, who may write it.
+   *
+   * @param fd must be open for writing
+   * @param name how the user calls the file, for the message
+   * @throws UserException if anybody else holds a lock on any part of it
+   */
+  public static void exclusive(int fd, String name) {
+    lock(fd, name, Posix.LOCK_EX, F_WRLCK);
+  }
+
+  /**
+   * Locks an open file for one of several readers.
+   *
+   * @throws UserException if somebody holds it exclusively
+   */
+  public static void shared(int fd, String name) {
+    lock(fd, name, Posix.LOCK_SH, F_RDLCK);
+  }
+
+  private static void lock(int fd, String name, int flockMode, short fcntlType) {
+    int result = Posix.flock(fd, flockMode | Posix.LOCK_NB);
+    if (result == 0) {
+      try (Arena arena = Arena.ofConfined()) {
+        MemorySegment wholeFile = arena.allocate(FLOCK_BYTES, 8); // whence SEEK_SET, all else 0
+        wholeFile.set(ValueLayout.JAVA_SHORT, 0, fcntlType);
+        result = Posix.fcntl(fd, F_OFD_SETLK, wholeFile.address());
+      }
+      if (result < 0) {
+        Posix.flock(fd, LOCK_UN); // both or none
+      }
+    }
+    if (result == -Errno.EAGAIN || result == -Errno.EACCES) {
+      throw new UserException(
+          name + ": is in use by " + holder(fd) + "; stop it, or choose another");
+    }
+    if (result < 0) {
+      throw new UserException(name + ": cannot be locked: " + Errno.text(-result));
+    }
+  }
+
+  /** Who holds a lock on the open file, as well as /proc tells. */
+  private static String holder(int fd) {
+    Optional<String> inode = inode(fd);
+    if (inode.isEmpty()) {
+      return "another process";
+    }
+    OptionalLong pid = ownerIn(Path.of("/proc/locks"), inode.get());
+    if (pid.isEmpty()) {
+      pid = searchDescriptors(inode.get(), fd);
+    }
+    return pid.isEmpty() ? "another process" : describe(pid.getAsLong());
+  }
+
+  private static String describe(long pid) {
+    if (pid == ProcessHandle.current().pid()) {
+      return "this process itself";
+    }
+    String name = lines(Path.of("/proc/" + pid + "/comm")).stream().findFirst().orElse("");
+    return "process " + pid + (name.isEmpty() ? "" : " (" + name + ")");
+  }
+
+  /** How /proc names the file: major and minor in hexadecimal and the inode's number. */
+  private static Optional<String> inode(int fd) {
+    final int basicStats = 0x7ff;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment stat = arena.allocate(256, 8);
+      if (Posix.statx(fd, basicStats, stat.address()) < 0) {
+        return Optional.empty();
+      }
+      return Optional.of(
+          String.format(
+              Locale.ROOT,
+              "%02x:%02x:%d",
+              stat.get(ValueLayout.JAVA_INT, 136),
+              stat.get(ValueLayout.JAVA_INT, 140),
+              stat.get(ValueLayout.JAVA_LONG, 32)));
+    }
+  }
+
+  /** Who holds a lock on the inode, others before ourselves. */
+  private static OptionalLong ownerIn(Path file, String inode) {
+    long self = ProcessHandle.current().pid();
+    OptionalLong found = OptionalLong.empty();
+    for (String line : lines(file)) {
+      Matcher m = LOCK.matcher(line);
+      if (m.matches() && m.group(2).equals(inode)) {
+        long pid = Long.parseLong(m.group(1));
+        if (pid > 0 && (found.isEmpty() || pid != self)) {
+          found = OptionalLong.of(pid);
+        }
+      }
+    }
+    return found;
+  }
+
+  /**
+   * An open-file-description lock has no owner in /proc/locks, but the descriptors that hold it
+   * show it. We see those of our own user, or all as root.
+   */
+  private static OptionalLong searchDescriptors(String inode, int ownFd) {
+    Path own = Path.of("/proc/" + ProcessHandle.current().pid() + "/fdinfo/" + ownFd);
+    try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[1-9]*")) {
+      for (Path process : processes) {
+        if (holdsLock(process.resolve("fdinfo"), own, inode)) {
+          return OptionalLong.of(Long.parseLong(process.getFileName().toString()));
+        }
+      }
+    } catch (IOException e) {
+      // Without /proc there is no name to give.
+    }
+    return OptionalLong.empty();
+  }
+
+  private static boolean holdsLock(Path fdinfo, Path except, String inode) {
+    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(fdinfo)) {
+      for (Path descriptor : descriptors) {
+        if (descriptor.equals(except)) {
+          continue;
+        }
+        for (String line : lines(descriptor)) {
+          Matcher m = LOCK.matcher(line);
+          if (m.matches() && m.group(2).equals(inode)) {
+            return true;
+          }
+        }
+      }
+    } catch (IOException e) {
+      // It has ended meanwhile, or belongs to somebody else.
+    }
+    return false;
+  }
+
+  private static List<String> lines(Path file) {
+    try {
+      return Files.readAllLines(file);
+    } catch (IOException e) {
+      return List.of();
+    }
+  }
+}

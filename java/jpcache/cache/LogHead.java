@@ -1,0 +1,122 @@
+package jpcache.cache;
+
+import static jpcache.media.Layout.KSET_HEADER_BYTES;
+import static jpcache.media.Layout.KSET_MAX_BYTES;
+import static jpcache.media.Layout.SEGMENT_DATA_BYTES;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import jpcache.media.Kset;
+import jpcache.media.Position;
+import jpcache.pmem.PmemRegion;
+
+/**
+ * The end of the key log: where closed ksets are written, one behind the other.
+ *
+ * <p>A reader takes the first place without a valid kset for the log's end. What stood in a segment
+ * before must therefore never follow the newest kset, whatever part of the stores a power cut
+ * keeps: the log is zeroed some way ahead of its head, and the zeros are durable <em>before</em>
+ * the first kset that relies on them is written. (The kernel writes the zeros with the kset and no
+ * fence between; a cut can then leave an old kset to be replayed.) Zeroing a stretch at a time
+ * costs one fence for dozens of ksets.
+ *
+ * <p>Ksets reach durability in the order of their places, one at a time, under this object's
+ * monitor: a durable kset behind one that is not would be out of replay's reach.
+ *
+ * <p>Room: {@link #reserve} promises it for keys that are not yet written; whoever inserts a key
+ * into a tree has reserved first, so that no key which readers see can fail to reach the log.
+ *
+ * <p>Kernel counterpart: {@code cache_key.c: cache_kset_close}, {@code append_last_kset}.
+ */
+final class LogHead {
+  private static final int ZERO_AHEAD_BYTES = 64 << 10;
+
+  /** The most that one key can take of the log: a kset of its own. */
+  private static final int KEY_MAX_BYTES = Kset.sizeBytes(1);
+
+  private final PmemRegion region;
+  private final SegmentTable segments;
+  private final MemorySegment zeros = Arena.global().allocate(ZERO_AHEAD_BYTES);
+  private final Kset lastKset = new Kset();
+
+  private int segment;
+  private int offsetBytes;
+
+  /** From the head to here the segment is durably zero. */
+  private int zeroedEndBytes;
+
+  private long reservedBytes;
+
+  LogHead(PmemRegion region, SegmentTable segments, Position head) {
+    this.region = region;
+    this.segments = segments;
+    segment = head.cacheSegment();
+    offsetBytes = head.offsetBytes();
+    zeroedEndBytes = offsetBytes;
+  }
+
+  synchronized Position position() {
+    return new Position(segment, offsetBytes);
+  }
+
+  /**
+   * Reserves room for keys that will be written later.
+   *
+   * @return false if there is none: the cache is full
+   */
+  synchronized boolean reserve(int keys) {
+    long wanted = reservedBytes + (long) keys * KEY_MAX_BYTES;
+    // At the end of a segment up to a whole kset of room is lost, and a last kset needs its place.
+    long usable = SEGMENT_DATA_BYTES - KSET_MAX_BYTES - KSET_HEADER_BYTES;
+    long here = usable - offsetBytes;
+    long next = segments.hasRoomForLog() ? usable : 0;
+    if (wanted > Math.max(here, next)) {
+      return false;
+    }
+    reservedBytes = wanted;
+    return true;
+  }
+
+  /** Gives up the room of keys that will not be written after all. */
+  synchronized void release(int keys) {
+    reservedBytes -= (long) keys * KEY_MAX_BYTES;
+  }
+
+  /**
+   * Writes a sealed kset, whose keys had room reserved. Durable, and within replay's reach, when
+   * this returns.
+   */
+  synchronized void write(Kset kset) {
+    int size = kset.sizeBytes();
+    if (offsetBytes + size + KSET_HEADER_BYTES > SEGMENT_DATA_BYTES) {
+      startNextSegment();
+    }
+    zeroUpTo(offsetBytes + size + KSET_HEADER_BYTES);
+    region.persist(segments.dataOffset(segment) + offsetBytes, kset.address(), size);
+    offsetBytes += size;
+    reservedBytes -= (long) kset.keyCount() * KEY_MAX_BYTES;
+  }
+
+  private void startNextSegment() {
+    int next = segments.takeForLog();
+    if (next == SegmentTable.NONE) {
+      throw new IllegalStateException("key log: no segment left though room was reserved");
+    }
+    // The segment must read as an empty log before anything leads to it.
+    region.persist(segments.dataOffset(next), zeros.address(), ZERO_AHEAD_BYTES);
+    lastKset.sealAsLast(next);
+    region.persist(
+        segments.dataOffset(segment) + offsetBytes, lastKset.address(), KSET_HEADER_BYTES);
+    segment = next;
+    offsetBytes = 0;
+    zeroedEndBytes = ZERO_AHEAD_BYTES;
+  }
+
+  private void zeroUpTo(int endBytes) {
+    while (zeroedEndBytes < endBytes) {
+      int length = Math.min(ZERO_AHEAD_BYTES, SEGMENT_DATA_BYTES - zeroedEndBytes);
+      region.persist(segments.dataOffset(segment) + zeroedEndBytes, zeros.address(), length);
+      zeroedEndBytes += length;
+    }
+  }
+}

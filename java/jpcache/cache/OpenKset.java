@@ -1,0 +1,66 @@
+package jpcache.cache;
+
+import jpcache.media.Kset;
+
+/**
+ * A kset that is being filled.
+ *
+ * <p>A key gets a ticket when it is appended; it is durable once {@link #durable} has reached the
+ * ticket. Keys of one subtree always go to the same open kset and are appended under the subtree's
+ * lock: their order in the log is then that in which they entered the tree, and replay has nothing
+ * else to go by.
+ *
+ * <p>Guarded by its own monitor. Lock order: subtree, open kset, {@link LogHead}, {@link
+ * SegmentTable}.
+ *
+ * <p>Kernel counterpart: {@code struct pcache_cache_kset}, {@code cache_key_append}.
+ */
+final class OpenKset {
+  private final LogHead head;
+  private final Kset kset = new Kset();
+  private long appended;
+  private long durable;
+
+  OpenKset(LogHead head) {
+    this.head = head;
+  }
+
+  /**
+   * Appends a key whose data has been drained by the thread that copied it, and whose room in the
+   * log has been reserved.
+   *
+   * @return its ticket, above 0
+   */
+  synchronized long append(
+      long offsetBytes,
+      int lengthBytes,
+      int segment,
+      int segmentOffsetBytes,
+      long generation,
+      int dataCrc) {
+    if (kset.isFull()) {
+      close();
+    }
+    kset.append(offsetBytes, lengthBytes, 0, segment, segmentOffsetBytes, generation, dataCrc);
+    return ++appended;
+  }
+
+  /** Makes all keys up to this ticket durable. Whoever comes first does it for the others. */
+  synchronized void makeDurable(long ticket) {
+    if (durable < ticket) {
+      close();
+    }
+  }
+
+  /** Makes all keys durable that have been appended so far. */
+  synchronized void makeAllDurable() {
+    makeDurable(appended);
+  }
+
+  private void close() {
+    kset.seal();
+    head.write(kset);
+    kset.clear();
+    durable = appended;
+  }
+}

@@ -1,0 +1,92 @@
+package jpcache.cli;
+
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.BooleanSupplier;
+import jpcache.base.Sizes;
+import jpcache.base.UserException;
+import picocli.CommandLine;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.IExecutionExceptionHandler;
+import picocli.CommandLine.IParameterExceptionHandler;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/**
+ * How a command that failed ends: one line on stderr, and an exit code of 1 (it could not do it) or
+ * 2 (wrong usage). A stack trace is shown to those who ask for one with {@code --verbose}.
+ */
+final class Failures implements IParameterExceptionHandler, IExecutionExceptionHandler {
+  private final BooleanSupplier verbose;
+
+  Failures(BooleanSupplier verbose) {
+    this.verbose = verbose;
+  }
+
+  static Failures of(CommandLine line) {
+    return (Failures) line.getExecutionExceptionHandler();
+  }
+
+  @Override
+  public int handleParseException(ParameterException e, String[] args) {
+    CommandLine command = e.getCommandLine();
+    PrintWriter err = command.getErr();
+    String name = command.getCommandSpec().qualifiedName();
+    err.println(
+        oneLine("jpcache: " + e.getMessage() + suggestion(e) + "; see " + name + " --help"));
+    // The options were not all read, so --verbose may stand among those that were not.
+    if (List.of(args).contains("--verbose")) {
+      e.printStackTrace(err);
+    }
+    return ExitCode.USAGE;
+  }
+
+  private static String suggestion(ParameterException e) {
+    if (e instanceof UnmatchedArgumentException unmatched) {
+      List<String> near = unmatched.getSuggestions();
+      if (!near.isEmpty()) {
+        return " (did you mean " + String.join(" or ", near) + "?)";
+      }
+    }
+    return "";
+  }
+
+  @Override
+  public int handleExecutionException(Exception e, CommandLine command, ParseResult parsed) {
+    return tell(e, command.getErr());
+  }
+
+  /** Tells of a failure in one line, by {@code --verbose} with its trace; returns the exit code. */
+  int tell(Throwable failure, PrintWriter err) {
+    err.println(oneLine("jpcache: " + explain(failure)));
+    if (verbose.getAsBoolean()) {
+      failure.printStackTrace(err);
+    }
+    err.flush();
+    return ExitCode.SOFTWARE;
+  }
+
+  private static String explain(Throwable failure) {
+    return switch (failure) {
+      case UserException e -> Objects.requireNonNullElse(e.getMessage(), e.toString());
+      case OutOfMemoryError e ->
+          "out of memory ("
+              + e.getMessage()
+              + "; the heap may take "
+              + Sizes.format(Runtime.getRuntime().maxMemory())
+              + "): allow more, such as JPCACHE_JAVA_OPTS=-Xmx4g";
+      case InternalError e ->
+          "a memory access failed ("
+              + e.getMessage()
+              + "): the cache holds poisoned memory, or its file was truncated while it was in use";
+      default -> "unexpected failure: " + failure + "; run with --verbose for its stack trace";
+    };
+  }
+
+  /** Names and values from outside may hold line breaks and terminal controls. */
+  private static String oneLine(String text) {
+    return text.strip().replaceAll("\\p{Cntrl}+", " ");
+  }
+}

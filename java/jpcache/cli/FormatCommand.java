@@ -1,0 +1,104 @@
+package jpcache.cli;
+
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import jpcache.base.Sizes;
+import jpcache.base.UserException;
+import jpcache.media.CacheInfo;
+import jpcache.media.CacheMedia;
+import jpcache.pmem.PmemFiles;
+import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code jpcache format}. */
+@Command(
+    name = "format",
+    description = "Make an empty cache on a file on fsdax, a devdax device or an image file.")
+final class FormatCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--cache",
+      required = true,
+      paramLabel = "PATH",
+      description = "The cache device, or a file that is to be made.")
+  private String cache;
+
+  @Option(
+      names = "--size",
+      paramLabel = "SIZE",
+      converter = SizeConverter.class,
+      description = "The size of a file that is to be made: 512M or more.")
+  private @Nullable Long size;
+
+  @Option(
+      names = "--gc-percent",
+      paramLabel = "N",
+      defaultValue = "" + CacheInfo.GC_PERCENT_DEFAULT,
+      description = "Collect garbage above this share of used segments: 0 to 90, by default 70.")
+  private int gcPercent;
+
+  @Mixin private CacheSettings settings;
+  @Mixin private PmemOption pmem;
+
+  @Option(names = "--force", description = "Throw an existing cache away, dirty data and all.")
+  private boolean force;
+
+  @Override
+  public Integer call() {
+    if (gcPercent < 0 || gcPercent > CacheInfo.GC_PERCENT_MAX) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--gc-percent " + gcPercent + ": not 0 to " + CacheInfo.GC_PERCENT_MAX);
+    }
+    CacheMaker maker = new CacheMaker(settings, gcPercent);
+    try (PmemRegion region = make(maker)) {
+      CacheInfo info = CacheMedia.read(region.view()).info();
+      PrintWriter out = spec.commandLine().getOut();
+      out.printf(
+          "%s: an empty cache of %s, %d segments, %s, data crc %s%n",
+          cache,
+          Sizes.format(region.sizeBytes()),
+          info.segments(),
+          info.mode(),
+          info.dataCrc() ? "on" : "off");
+    }
+    return ExitCode.OK;
+  }
+
+  private PmemRegion make(CacheMaker maker) {
+    if (!Files.exists(Path.of(cache), LinkOption.NOFOLLOW_LINKS)) {
+      if (size == null) {
+        throw new UserException(cache + ": does not exist; give --size SIZE to have it made");
+      }
+      return maker.create(cache, size, pmem.binding);
+    }
+    PmemRegion region = PmemFiles.open(cache, pmem.binding);
+    try {
+      if (size != null && size != region.sizeBytes()) {
+        throw new UserException(
+            "--size "
+                + Sizes.format(size)
+                + ": "
+                + cache
+                + " exists with "
+                + Sizes.format(region.sizeBytes()));
+      }
+      maker.format(region, force);
+      return region;
+    } catch (Throwable e) {
+      region.close();
+      throw e;
+    }
+  }
+}

@@ -1,0 +1,84 @@
+package jpcache.cli;
+
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+/**
+ * The command {@code jpcache}: knows its subcommands, and how their failures are told.
+ *
+ * <p>A subcommand is a {@link Callable} of an exit code (or a {@link Runnable}) that throws a
+ * {@link jpcache.base.UserException} when it cannot do what it was asked. Help, version and {@code
+ * --verbose} are inherited by every one. {@link Failures} holds the exit codes.
+ */
+@Command(
+    name = "jpcache",
+    description = "A persistent-memory cache in front of a block device, served over NBD.",
+    synopsisSubcommandLabel = "COMMAND",
+    commandListHeading = "%nCommands:%n",
+    mixinStandardHelpOptions = true,
+    versionProvider = Version.class,
+    scope = ScopeType.INHERIT)
+public final class Main implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--verbose",
+      scope = ScopeType.INHERIT,
+      description = "Show where a failure came from: its stack trace.")
+  private boolean verbose;
+
+  private Main() {}
+
+  /** Every command there is, in the order in which the help lists them. */
+  private static List<Object> commands() {
+    return List.of(new FormatCommand(), new ViewCommand(), new DumpCommand());
+  }
+
+  public static void main(String[] args) {
+    CommandLine line = commandLine();
+    int code = run(line, args);
+    line.getOut().flush();
+    line.getErr().flush();
+    System.exit(code);
+  }
+
+  /** A {@code jpcache} that knows every command. */
+  static CommandLine commandLine() {
+    return withCommands(commands());
+  }
+
+  /** A {@code jpcache} that knows these commands. */
+  static CommandLine withCommands(List<?> commands) {
+    Main root = new Main();
+    CommandLine line = new CommandLine(root);
+    commands.forEach(line::addSubcommand);
+    Failures failures = new Failures(() -> root.verbose);
+    return line.setParameterExceptionHandler(failures).setExecutionExceptionHandler(failures);
+  }
+
+  /** Runs a command line and tells of its failure, whatever it is; returns the exit code. */
+  static int run(CommandLine line, String... args) {
+    try {
+      return line.execute(args);
+    } catch (Throwable e) {
+      // picocli hands its handlers exceptions; errors come here: a fault in mapped memory, no heap.
+      return Failures.of(line).tell(e, line.getErr());
+    }
+  }
+
+  /** Without a command: shows what there is, and counts as wrong usage. */
+  @Override
+  public Integer call() {
+    PrintWriter err = spec.commandLine().getErr();
+    spec.commandLine().usage(err);
+    return ExitCode.USAGE;
+  }
+}

@@ -1,0 +1,105 @@
+package jpcache.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.util.concurrent.Callable;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.BackingDevices;
+import jpcache.backing.BackingOptions;
+import jpcache.base.UserException;
+import jpcache.media.CacheMedia;
+import jpcache.pmem.ReadOnlyMapping;
+import jpcache.tools.LogicalView;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Option;
+
+/** {@code jpcache view}. */
+@Command(
+    name = "view",
+    description =
+        "Write the logical device's bytes, cache over backing device, to stdout. Changes neither.")
+final class ViewCommand implements Callable<Integer> {
+  private static final int CHUNK_BYTES = 1 << 20;
+  private static final int ALIGNMENT_BYTES = 4096;
+
+  @Option(
+      names = "--cache",
+      required = true,
+      paramLabel = "PATH",
+      description = "The cache device.")
+  private String cache;
+
+  @Option(
+      names = "--backing",
+      required = true,
+      paramLabel = "DEV",
+      description = "The backing device.")
+  private String backing;
+
+  @Option(
+      names = "--offset",
+      paramLabel = "N",
+      converter = SizeConverter.class,
+      defaultValue = "0",
+      description = "Begin at this byte.")
+  private long offset;
+
+  @Option(
+      names = "--length",
+      paramLabel = "N",
+      converter = SizeConverter.class,
+      description = "Write this many bytes; by default all to the end.")
+  private @Nullable Long length;
+
+  @Override
+  public Integer call() throws IOException {
+    try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
+        BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading());
+        FileOutputStream stdout = new FileOutputStream(FileDescriptor.out)) {
+      LogicalView view = new LogicalView(CacheMedia.read(mapping.view()), device);
+      long end = end(view.sizeBytes());
+      copy(view, device.blockBytes(), end, stdout.getChannel());
+    }
+    return ExitCode.OK;
+  }
+
+  private long end(long sizeBytes) {
+    if (offset > sizeBytes) {
+      throw new UserException(
+          "--offset " + offset + ": beyond the logical device of " + sizeBytes + " bytes");
+    }
+    if (length != null && length > sizeBytes - offset) {
+      throw new UserException(
+          "--length " + length + ": the logical device ends after " + (sizeBytes - offset));
+    }
+    return length == null ? sizeBytes : offset + length;
+  }
+
+  /** Reads whole blocks and writes what was asked for of them. */
+  private void copy(LogicalView view, int blockBytes, long end, FileChannel out)
+      throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment buffer = arena.allocate(CHUNK_BYTES, ALIGNMENT_BYTES);
+      long at = offset;
+      while (at < end) {
+        long from = at & -(long) blockBytes;
+        long to = Math.min(from + CHUNK_BYTES, (end + blockBytes - 1) & -(long) blockBytes);
+        MemorySegment blocks = buffer.asSlice(0, to - from);
+        view.read(from, blocks);
+        long until = Math.min(to, end);
+        ByteBuffer bytes = blocks.asSlice(at - from, until - at).asByteBuffer();
+        while (bytes.hasRemaining()) {
+          out.write(bytes);
+        }
+        at = until;
+      }
+    }
+  }
+}

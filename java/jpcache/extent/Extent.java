@@ -1,0 +1,86 @@
+package jpcache.extent;
+
+/**
+ * An extent, packed into a long: some sectors of a 4 MiB subtree of the logical device, and where
+ * in the cache their data is.
+ *
+ * <pre>
+ *   63   62       50 49            37 36             17 16             2  1    0
+ *   +---+-----------+----------------+-----------------+----------------+--------+
+ *   | 0 | start     | sectors - 1    | cache segment   | place          | unused |
+ *   +---+-----------+----------------+-----------------+----------------+--------+
+ *         13 bits     13 bits          20 bits           15 bits
+ * </pre>
+ *
+ * Start is in sectors of 512 bytes from the subtree's begin, place in sectors from the begin of the
+ * segment's data area. Extents compare as longs in the order of their starts.
+ */
+public final class Extent {
+  public static final int SECTOR_SHIFT = 9;
+
+  /** Sectors of a subtree. */
+  public static final int SUBTREE_SECTORS = 1 << 13;
+
+  private static final int START_SHIFT = 50;
+  private static final int SECTORS_SHIFT = 37;
+  private static final int SEGMENT_SHIFT = 17;
+  private static final int PLACE_SHIFT = 2;
+  private static final int SECTORS_MASK = (1 << 13) - 1;
+  private static final int SEGMENT_MASK = (1 << 20) - 1;
+  private static final int PLACE_MASK = (1 << 15) - 1;
+
+  private Extent() {}
+
+  public static long of(int start, int sectors, int segment, int place) {
+    return (long) start << START_SHIFT
+        | (long) (sectors - 1) << SECTORS_SHIFT
+        | (long) segment << SEGMENT_SHIFT
+        | (long) place << PLACE_SHIFT;
+  }
+
+  /** The extent of a key: all in bytes, the offset that of the logical device. */
+  public static long ofBytes(long offset, int length, int segment, int segmentOffset) {
+    return of(
+        sectorInSubtree(offset), length >>> SECTOR_SHIFT, segment, segmentOffset >>> SECTOR_SHIFT);
+  }
+
+  /** The sector of its subtree that a logical byte offset is in. */
+  public static int sectorInSubtree(long offset) {
+    return (int) (offset >>> SECTOR_SHIFT) & (SUBTREE_SECTORS - 1);
+  }
+
+  /** First sector, from the subtree's begin. */
+  public static int start(long extent) {
+    return (int) (extent >>> START_SHIFT);
+  }
+
+  /** The number of sectors, 1 or more. */
+  public static int sectors(long extent) {
+    return ((int) (extent >>> SECTORS_SHIFT) & SECTORS_MASK) + 1;
+  }
+
+  /** The sector behind the last one, from the subtree's begin. */
+  public static int end(long extent) {
+    return start(extent) + sectors(extent);
+  }
+
+  /** The cache segment that holds the data. */
+  public static int segment(long extent) {
+    return (int) (extent >>> SEGMENT_SHIFT) & SEGMENT_MASK;
+  }
+
+  /** Where in the segment's data area the data begins, in sectors. */
+  public static int place(long extent) {
+    return (int) (extent >>> PLACE_SHIFT) & PLACE_MASK;
+  }
+
+  /** The part of an extent from {@code from} (inclusive) to {@code to} (exclusive), not empty. */
+  public static long slice(long extent, int from, int to) {
+    return of(from, to - from, segment(extent), place(extent) + (from - start(extent)));
+  }
+
+  /** The greatest extent that starts at this sector, whatever else it says. */
+  static long lastStartingAt(int start) {
+    return ((start + 1L) << START_SHIFT) - 1;
+  }
+}

@@ -1,0 +1,72 @@
+package jpcache.extent;
+
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import jpcache.base.Sizes;
+import jpcache.base.UserException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The subtrees of a whole logical device, made when they are first needed.
+ *
+ * <p>May be used from any thread; each {@link Subtree} is guarded by its own monitor.
+ */
+public final class ExtentMap {
+  public static final int SUBTREE_SHIFT = 22;
+
+  /** Bytes of the logical device that a subtree stands for. */
+  public static final int SUBTREE_BYTES = 1 << SUBTREE_SHIFT;
+
+  /** 1 PiB: the directory of a larger device alone would fill the heap. */
+  public static final long MAX_LOGICAL_BYTES = 1L << 50;
+
+  private static final int PAGE_SHIFT = 12;
+  private static final int PAGE_MASK = (1 << PAGE_SHIFT) - 1;
+
+  private final AtomicReferenceArray<@Nullable AtomicReferenceArray<@Nullable Subtree>> pages;
+
+  /**
+   * An empty map.
+   *
+   * @throws UserException if the logical device is larger than {@link #MAX_LOGICAL_BYTES}
+   */
+  public ExtentMap(long logicalBytes) {
+    if (logicalBytes > MAX_LOGICAL_BYTES) {
+      throw new UserException(
+          "backing device of "
+              + Sizes.format(logicalBytes)
+              + ": larger than the "
+              + Sizes.format(MAX_LOGICAL_BYTES)
+              + " that a cache can be in front of");
+    }
+    long subtrees = (logicalBytes + SUBTREE_BYTES - 1) >>> SUBTREE_SHIFT;
+    pages = new AtomicReferenceArray<>((int) ((subtrees + PAGE_MASK) >>> PAGE_SHIFT));
+  }
+
+  /** The subtree of a logical byte offset, or null if nothing was ever put there. */
+  public @Nullable Subtree find(long offsetBytes) {
+    long index = offsetBytes >>> SUBTREE_SHIFT;
+    AtomicReferenceArray<@Nullable Subtree> page = pages.get((int) (index >>> PAGE_SHIFT));
+    return page == null ? null : page.get((int) index & PAGE_MASK);
+  }
+
+  /** The subtree of a logical byte offset, made if there is none. */
+  public Subtree subtree(long offsetBytes) {
+    Subtree found = find(offsetBytes);
+    return found != null ? found : make(offsetBytes >>> SUBTREE_SHIFT);
+  }
+
+  private Subtree make(long index) {
+    int pageIndex = (int) (index >>> PAGE_SHIFT);
+    AtomicReferenceArray<@Nullable Subtree> page = pages.get(pageIndex);
+    if (page == null) {
+      pages.compareAndSet(pageIndex, null, new AtomicReferenceArray<>(PAGE_MASK + 1));
+      page = pages.get(pageIndex);
+      assert page != null;
+    }
+    int slot = (int) index & PAGE_MASK;
+    page.compareAndSet(slot, null, new Subtree());
+    Subtree subtree = page.get(slot);
+    assert subtree != null;
+    return subtree;
+  }
+}

@@ -1,0 +1,215 @@
+package jpcache.extent;
+
+import java.util.Arrays;
+
+/**
+ * The extents of 4 MiB of the logical device: ordered, disjoint, of any length.
+ *
+ * <p>They are kept in leaves: sorted arrays of packed longs of at most {@value #LEAF_MAX}. A
+ * subtree begins as one small leaf and costs 8 to 16 bytes an extent; a full leaf is cut in two. No
+ * leaf is empty unless it is the only one, and all extents of a leaf lie before those of the next,
+ * so the place of a sector is found by a binary search over the leaves' first extents and one
+ * inside a leaf. A tree of objects, as the kernel has, costs three times the copy of 4 KiB here
+ * (docs/performance.md).
+ *
+ * <p>Not thread-safe: whoever uses a subtree holds its monitor.
+ *
+ * <p>Kernel counterpart: {@code struct pcache_cache_subtree}, {@code cache_key.c:
+ * cache_key_insert}.
+ */
+public final class Subtree {
+  static final int LEAF_MAX = 128;
+
+  private static final int LEAF_MIN_CAPACITY = 4;
+
+  /** An insertion adds this many extents at the most: one that lies inside another splits it. */
+  private static final int MAX_GROWTH = 2;
+
+  private static final long NONE = -1;
+  private static final long[] EMPTY = {};
+
+  private long[][] leaves = {new long[LEAF_MIN_CAPACITY]};
+  private int[] counts = {0};
+  private int leafCount = 1;
+  private final long[] replacement = new long[1 + MAX_GROWTH];
+
+  /** How many extents there are. */
+  public int size() {
+    int size = 0;
+    for (int leaf = 0; leaf < leafCount; leaf++) {
+      size += counts[leaf];
+    }
+    return size;
+  }
+
+  /**
+   * Puts an extent in, over whatever it overlaps: what it covers goes, what it covers in part is
+   * cut, what it lies inside of is split.
+   *
+   * <pre>
+   *   old ends before new begins    untouched
+   *   old begins after new ends     untouched
+   *   new covers old's head         old keeps its back
+   *   new covers all of old         old goes
+   *   new lies inside old           old keeps its front and its back
+   *   new covers old's tail         old keeps its front
+   * </pre>
+   */
+  public void insert(long extent) {
+    int start = Extent.start(extent);
+    int end = Extent.end(extent);
+    int leaf = leafWithRoom(start);
+    int index = firstEndingAfter(leaf, start);
+
+    // The run of extents that overlap the new one is replaced by it, with what the first keeps in
+    // front of it and what the last keeps behind it.
+    int pieces = 0;
+    int endLeaf = leaf;
+    int endIndex = index;
+    long last = NONE;
+    for (int l = leaf, i = index; l < leafCount; l++, i = 0) {
+      for (; i < counts[l] && Extent.start(leaves[l][i]) < end; i++) {
+        long old = leaves[l][i];
+        if (Extent.start(old) < start) {
+          replacement[pieces++] = Extent.slice(old, Extent.start(old), start);
+        }
+        last = old;
+        endLeaf = l;
+        endIndex = i + 1;
+      }
+      if (i < counts[l]) {
+        break;
+      }
+    }
+    replacement[pieces++] = extent;
+    if (last != NONE && Extent.end(last) > end) {
+      replacement[pieces++] = Extent.slice(last, end, Extent.end(last));
+    }
+    if (endLeaf != leaf) {
+      dropUpTo(leaf, endLeaf, endIndex);
+      endIndex = counts[leaf];
+    }
+    replace(leaf, index, endIndex, pieces);
+  }
+
+  int leafCount() {
+    return leafCount;
+  }
+
+  /** Adds the parts of extents that lie in sectors {@code from} to {@code to}, in order. */
+  public void overlaps(int from, int to, ExtentList into) {
+    int leaf = leafOf(from);
+    int index = firstEndingAfter(leaf, from);
+    for (; leaf < leafCount; leaf++, index = 0) {
+      for (; index < counts[leaf]; index++) {
+        long extent = leaves[leaf][index];
+        int start = Extent.start(extent);
+        if (start >= to) {
+          return;
+        }
+        int end = Extent.end(extent);
+        into.add(
+            start >= from && end <= to
+                ? extent
+                : Extent.slice(extent, Math.max(start, from), Math.min(end, to)));
+      }
+    }
+  }
+
+  /** The leaf where a sector belongs: the last one whose first extent begins at or before it. */
+  private int leafOf(int sector) {
+    long key = Extent.lastStartingAt(sector);
+    int low = 0;
+    int high = leafCount - 1;
+    while (low < high) {
+      int middle = (low + high + 1) >>> 1;
+      if (leaves[middle][0] <= key) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
+
+  /**
+   * Where in its leaf the first extent is that ends after a sector; the count if there is none. (It
+   * is then the next leaf's first, or there is none at all.)
+   */
+  private int firstEndingAfter(int leaf, int sector) {
+    long[] extents = leaves[leaf];
+    long key = Extent.lastStartingAt(sector);
+    int low = 0;
+    int high = counts[leaf];
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      if (extents[middle] <= key) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low > 0 && Extent.end(extents[low - 1]) > sector ? low - 1 : low;
+  }
+
+  /** The leaf where a sector belongs, cut in two first if an insertion could overflow it. */
+  private int leafWithRoom(int sector) {
+    int leaf = leafOf(sector);
+    int count = counts[leaf];
+    if (count + MAX_GROWTH <= LEAF_MAX) {
+      return leaf;
+    }
+    // A leaf that grows at its end, as under a sequential writer, stays nearly full.
+    boolean growsAtEnd = Extent.end(leaves[leaf][count - 1]) <= sector;
+    splitLeaf(leaf, growsAtEnd ? count - 1 : count / 2);
+    return leafOf(sector);
+  }
+
+  private void splitLeaf(int leaf, int cut) {
+    if (leafCount == leaves.length) {
+      leaves = Arrays.copyOf(leaves, 2 * leafCount);
+      counts = Arrays.copyOf(counts, 2 * leafCount);
+    }
+    System.arraycopy(leaves, leaf + 1, leaves, leaf + 2, leafCount - leaf - 1);
+    System.arraycopy(counts, leaf + 1, counts, leaf + 2, leafCount - leaf - 1);
+    int moved = counts[leaf] - cut;
+    long[] back = new long[Math.max(LEAF_MIN_CAPACITY, moved + MAX_GROWTH)];
+    System.arraycopy(leaves[leaf], cut, back, 0, moved);
+    leaves[leaf + 1] = back;
+    counts[leaf + 1] = moved;
+    leaves[leaf] = Arrays.copyOf(leaves[leaf], cut + MAX_GROWTH);
+    counts[leaf] = cut;
+    leafCount++;
+  }
+
+  /**
+   * Removes all behind {@code leaf} up to, but without, extent {@code endIndex} of a later leaf.
+   */
+  private void dropUpTo(int leaf, int endLeaf, int endIndex) {
+    int kept = counts[endLeaf] - endIndex;
+    System.arraycopy(leaves[endLeaf], endIndex, leaves[endLeaf], 0, kept);
+    counts[endLeaf] = kept;
+    int firstKept = kept == 0 ? endLeaf + 1 : endLeaf;
+    System.arraycopy(leaves, firstKept, leaves, leaf + 1, leafCount - firstKept);
+    System.arraycopy(counts, firstKept, counts, leaf + 1, leafCount - firstKept);
+    int removed = firstKept - (leaf + 1);
+    Arrays.fill(leaves, leafCount - removed, leafCount, EMPTY);
+    leafCount -= removed;
+  }
+
+  /** Puts the first {@code pieces} of {@link #replacement} in place of a run of one leaf. */
+  private void replace(int leaf, int index, int endIndex, int pieces) {
+    long[] extents = leaves[leaf];
+    int count = counts[leaf];
+    int newCount = count - (endIndex - index) + pieces;
+    if (newCount > extents.length) {
+      extents = Arrays.copyOf(extents, Math.min(LEAF_MAX, Math.max(newCount, count + count / 2)));
+      leaves[leaf] = extents;
+    }
+    if (index + pieces != endIndex) {
+      System.arraycopy(extents, endIndex, extents, index + pieces, count - endIndex);
+    }
+    System.arraycopy(replacement, 0, extents, index, pieces);
+    counts[leaf] = newCount;
+  }
+}

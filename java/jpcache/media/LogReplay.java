@@ -1,0 +1,83 @@
+package jpcache.media;
+
+import java.util.BitSet;
+
+/**
+ * Replay: the walk over the whole log that tells which data is where.
+ *
+ * <p>A key whose segment has been recycled since (its generation is lower than the segment's) is
+ * stale and skipped, before anything else of it is looked at: checking its data first would make a
+ * sound image unreadable after a crash between a segment's reuse and the tail's update. Every other
+ * key is handed on in the order of the log; a newer key lies over older ones.
+ *
+ * <p>Kernel counterpart: {@code cache_key.c: cache_replay}.
+ */
+public final class LogReplay {
+  /** Takes the live keys of a log, oldest first. */
+  @FunctionalInterface
+  public interface KeyVisitor {
+    /** Key number {@code key} of {@code kset} is live; the kset is valid during the call only. */
+    void key(Kset kset, int key);
+  }
+
+  /**
+   * What a replay found besides the keys.
+   *
+   * @param head key_head: where the log ends and goes on growing
+   * @param used the cache segments that hold ksets of the log, or data that a live key points to
+   * @param keys how many live keys there were
+   * @param staleKeys how many were skipped
+   * @param ksets how many ksets held them
+   */
+  public record Summary(Position head, BitSet used, long keys, long staleKeys, long ksets) {}
+
+  private LogReplay() {}
+
+  /**
+   * Walks the log from key_tail to its end.
+   *
+   * @param logicalBytes the size of the logical device; {@link Long#MAX_VALUE} if not known
+   * @throws MediaException if the log cannot be believed
+   */
+  public static Summary run(CacheMedia media, long logicalBytes, KeyVisitor visitor) {
+    checkDirtyChain(media, logicalBytes);
+    LogReader reader = new LogReader(media, media.keyTail(), logicalBytes);
+    BitSet used = new BitSet(media.segments().count());
+    long live = 0;
+    long stale = 0;
+    long ksets = 0;
+    while (reader.next()) {
+      Kset kset = reader.kset();
+      if (kset.isLast()) {
+        continue;
+      }
+      ksets++;
+      for (int key = 0; key < kset.keyCount(); key++) {
+        int segment = kset.keySegment(key);
+        long generation = media.segments().generation(segment);
+        if (Long.compareUnsigned(kset.keyGeneration(key), generation) < 0) {
+          stale++;
+        } else {
+          live++;
+          used.set(segment);
+          visitor.key(kset, key);
+        }
+      }
+    }
+    used.or(reader.segmentsVisited());
+    return new Summary(reader.head(), used, live, stale, ksets);
+  }
+
+  /**
+   * Whoever walks from dirty_tail must come to an end too, even where key_tail's chain is sound.
+   */
+  private static void checkDirtyChain(CacheMedia media, long logicalBytes) {
+    if (media.dirtyTail().equals(media.keyTail())) {
+      return;
+    }
+    LogReader reader = new LogReader(media, media.dirtyTail(), logicalBytes);
+    while (reader.next()) {
+      // the reader checks
+    }
+  }
+}

@@ -1,0 +1,179 @@
+package jpcache.pmem;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import jpcache.base.DeviceLock;
+import jpcache.base.Errno;
+import jpcache.base.Posix;
+import jpcache.base.Sizes;
+import jpcache.base.UserException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Opens and creates persistent regions for writing: files on fsdax, devdax devices, and files on
+ * tmpfs that stand in for them.
+ *
+ * <p>The region is this process's alone ({@link DeviceLock}) and all of its space is allocated
+ * before it is mapped: a store that finds none left would be a SIGBUS inside libpmem, the end of
+ * the process. It is mapped through the locked descriptor, so that the file that is locked is the
+ * file that is written.
+ *
+ * <p><b>Emulation.</b> libpmem takes tmpfs for ordinary memory unless PMEM_IS_PMEM_FORCE=1 stands
+ * in the environment at the moment it is loaded. Nothing on tmpfs survives a power cut anyway, so
+ * for a file there the variable is set first, if the user has not set it. From then on libpmem
+ * believes any mapping to be persistent: what a file elsewhere really is we find out ourselves, by
+ * MAP_SYNC, which the kernel grants on direct access alone.
+ */
+public final class PmemFiles {
+  private static final String FORCE = "PMEM_IS_PMEM_FORCE";
+
+  /** glibc's MAP_SHARED_VALIDATE | MAP_SYNC, on all architectures we run on. */
+  private static final int SHARED_SYNC = 0x03 | 0x80000;
+
+  private PmemFiles() {}
+
+  /**
+   * Opens an existing file or devdax device.
+   *
+   * @param binding null for the fastest that works
+   * @throws UserException if it is missing, in use, empty or of a wrong kind
+   */
+  public static PmemRegion open(String path, @Nullable PmemBinding binding) {
+    OpenMedia media = OpenMedia.open(path, Posix.O_RDWR);
+    try {
+      refuseBlockDevice(media);
+      DeviceLock.exclusive(media.fd(), path);
+      if (media.sizeBytes() == 0) {
+        throw new UserException(path + ": is empty; remove it and create it with a size");
+      }
+      if (media.type() == OpenMedia.Type.FILE) {
+        allocate(media, media.sizeBytes());
+      }
+      return map(media, binding);
+    } catch (RuntimeException e) {
+      media.close();
+      throw e;
+    }
+  }
+
+  /**
+   * Creates a file of a size, all zeros. The file itself, its size and its name are durable when
+   * this returns.
+   *
+   * @param binding null for the fastest that works
+   * @throws UserException if it exists, or the file system has not the space
+   */
+  public static PmemRegion create(String path, long sizeBytes, @Nullable PmemBinding binding) {
+    if (sizeBytes <= 0) {
+      throw new UserException(path + ": cannot be created with a size of " + sizeBytes);
+    }
+    OpenMedia media = OpenMedia.open(path, Posix.O_RDWR | Posix.O_CREAT | Posix.O_EXCL);
+    try {
+      DeviceLock.exclusive(media.fd(), path);
+      long freeBytes = media.freeBytes();
+      if (freeBytes >= 0 && freeBytes < sizeBytes) {
+        throw noSpace(media, sizeBytes);
+      }
+      allocate(media, sizeBytes);
+      makeDurable(media);
+      return map(media, binding);
+    } catch (RuntimeException e) {
+      remove(path);
+      media.close();
+      throw e;
+    }
+  }
+
+  private static void makeDurable(OpenMedia media) {
+    Path parent = Path.of(media.name()).toAbsolutePath().getParent();
+    int directory = Posix.open(String.valueOf(parent), Posix.O_RDONLY, 0);
+    int result = Posix.fdatasync(media.fd());
+    if (result == 0) {
+      result = Posix.fdatasync(directory);
+    }
+    Posix.close(directory);
+    if (result < 0) {
+      throw new UserException(media.name() + ": cannot be created: " + Errno.text(-result));
+    }
+  }
+
+  private static void remove(String path) {
+    try {
+      Files.deleteIfExists(Path.of(path));
+    } catch (IOException e) {
+      // The failure that led here says more.
+    }
+  }
+
+  private static void refuseBlockDevice(OpenMedia media) {
+    if (media.type() == OpenMedia.Type.BLOCK) {
+      throw new UserException(
+          media.name()
+              + ": is a block device, which is mapped through the page cache and not directly; use"
+              + " a file on an fsdax file system (mount -o dax) or a devdax device (ndctl"
+              + " create-namespace --mode=devdax)");
+    }
+  }
+
+  private static void allocate(OpenMedia media, long sizeBytes) {
+    int result = Posix.fallocate(media.fd(), 0, sizeBytes);
+    if (result == -Errno.ENOSPC) {
+      throw noSpace(media, sizeBytes);
+    }
+    if (result < 0) {
+      throw new UserException(
+          media.name()
+              + ": "
+              + Sizes.format(sizeBytes)
+              + " cannot be allocated: "
+              + Errno.text(-result));
+    }
+  }
+
+  private static UserException noSpace(OpenMedia media, long sizeBytes) {
+    return new UserException(
+        media.name()
+            + ": needs "
+            + Sizes.format(sizeBytes)
+            + ", but its file system has "
+            + Sizes.format(media.freeBytes() >> 20 << 20)
+            + " free");
+  }
+
+  private static PmemRegion map(OpenMedia media, @Nullable PmemBinding binding) {
+    boolean tmpfs = media.onTmpfs();
+    if (tmpfs && System.getenv(FORCE) == null) {
+      Posix.setenv(FORCE, "1");
+    }
+    Libpmem libpmem = binding == null ? PmemBinding.loadFastest() : binding.load();
+    Libpmem.Mapping mapping = libpmem.map(media.name(), media.procPath(), 0, 0, 0);
+    return new LibpmemRegion(
+        media.name(), kind(media, tmpfs, mapping), libpmem, mapping, media::close);
+  }
+
+  private static PmemRegion.Kind kind(OpenMedia media, boolean tmpfs, Libpmem.Mapping mapping) {
+    if (!mapping.pmem()) {
+      return PmemRegion.Kind.NOT_PMEM;
+    }
+    if (tmpfs) {
+      return PmemRegion.Kind.EMULATED;
+    }
+    if (media.type() == OpenMedia.Type.DEVDAX || grantsMapSync(media)) {
+      return PmemRegion.Kind.REAL;
+    }
+    // libpmem was told to believe it: by the user, who answers for it, or by us for another file.
+    return System.getenv(FORCE) == null ? PmemRegion.Kind.NOT_PMEM : PmemRegion.Kind.EMULATED;
+  }
+
+  private static boolean grantsMapSync(OpenMedia media) {
+    final long page = 4096;
+    int protection = Posix.PROT_READ | Posix.PROT_WRITE;
+    long address = Posix.mmap(page, protection, SHARED_SYNC, media.fd(), 0);
+    if (address < 0) {
+      return false;
+    }
+    Posix.munmap(address, page);
+    return true;
+  }
+}

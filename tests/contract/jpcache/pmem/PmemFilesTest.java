@@ -1,0 +1,177 @@
+package jpcache.pmem;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Random;
+import java.util.Scanner;
+import jpcache.base.UserException;
+import jpcache.support.ShmDirectory;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedClass;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Opening and creating regions: what is accepted, what is refused, and in which words. */
+@ParameterizedClass
+@EnumSource(PmemBinding.class)
+final class PmemFilesTest {
+  private static final int SIZE = 1 << 20;
+
+  private final PmemBinding binding;
+
+  @TempDir(factory = ShmDirectory.class)
+  private Path directory;
+
+  private Path file;
+  private String path;
+
+  PmemFilesTest(PmemBinding binding) {
+    this.binding = binding;
+  }
+
+  @BeforeEach
+  void name() {
+    file = directory.resolve("region");
+    path = file.toString();
+  }
+
+  @Test
+  void aCreatedFileHasItsSizeAndIsAllocatedAndZero() throws IOException {
+    try (PmemRegion region = PmemFiles.create(path, SIZE, binding)) {
+      assertEquals(SIZE, region.sizeBytes());
+      assertEquals(path, region.name());
+      assertEquals(PmemRegion.Kind.EMULATED, region.kind());
+      assertEquals(-1, region.view().mismatch(MemorySegment.ofArray(new byte[SIZE])));
+    }
+    assertEquals(SIZE, Files.size(file));
+    assertEquals(SIZE / 1024, allocatedKib(file));
+  }
+
+  @Test
+  void anExistingFileKeepsItsSizeAndContent() throws IOException {
+    byte[] content = new byte[SIZE + 4096 + 512];
+    new Random(1).nextBytes(content);
+    Files.write(file, content);
+    try (PmemRegion region = PmemFiles.open(path, binding)) {
+      assertEquals(content.length, region.sizeBytes());
+      assertEquals(-1, region.view().mismatch(MemorySegment.ofArray(content)));
+    }
+  }
+
+  @Test
+  void anExistingSparseFileIsAllocated() throws IOException {
+    try (var f = new java.io.RandomAccessFile(file.toFile(), "rw")) {
+      f.setLength(SIZE);
+    }
+    assertEquals(0, allocatedKib(file));
+    PmemFiles.open(path, binding).close();
+    assertEquals(SIZE / 1024, allocatedKib(file));
+  }
+
+  @Test
+  void whatExistsIsNotCreatedAgain() throws IOException {
+    Files.write(file, new byte[] {1, 2, 3});
+    assertEquals(
+        path + ": cannot be opened: File exists",
+        refused(() -> PmemFiles.create(path, SIZE, binding)));
+    assertEquals(3, Files.size(file));
+  }
+
+  @Test
+  void whatIsMissingIsNamed() {
+    assertEquals(
+        path + ": cannot be opened: No such file or directory",
+        refused(() -> PmemFiles.open(path, binding)));
+    String deeper = path + "/no/such/directory";
+    assertEquals(
+        deeper + ": cannot be opened: No such file or directory",
+        refused(() -> PmemFiles.create(deeper, SIZE, binding)));
+  }
+
+  @Test
+  void anEmptyFileIsRefused() throws IOException {
+    Files.createFile(file);
+    assertEquals(
+        path + ": is empty; remove it and create it with a size",
+        refused(() -> PmemFiles.open(path, binding)));
+  }
+
+  @Test
+  void aDirectoryIsRefused() {
+    assertEquals(
+        directory + ": cannot be opened: Is a directory",
+        refused(() -> PmemFiles.open(directory.toString(), binding)));
+  }
+
+  @Test
+  void aCharacterDeviceThatIsNotDaxIsRefused() {
+    assertEquals(
+        "/dev/zero: is a character device other than devdax;"
+            + " name a file, a devdax device or a block device",
+        refused(() -> PmemFiles.open("/dev/zero", binding)));
+  }
+
+  @Test
+  void aPipeIsRefusedWithoutWaitingForItsOtherEnd() throws Exception {
+    assertEquals(0, new ProcessBuilder("mkfifo", path).start().waitFor());
+    assertEquals(
+        path + ": is a pipe or a socket; name a file, a devdax device or a block device",
+        refused(() -> PmemFiles.open(path, binding)));
+  }
+
+  @Test
+  void moreThanTheFileSystemHasIsRefusedAndLeavesNothingBehind() throws IOException {
+    long free = Files.getFileStore(directory).getUsableSpace();
+    String message = refused(() -> PmemFiles.create(path, free + (1L << 30), binding));
+    assertTrue(
+        message.matches(".*/region: needs .*, but its file system has \\d+ [MG]iB free"), message);
+    assertFalse(Files.exists(file));
+  }
+
+  @Test
+  void aSizeThatIsNoneIsRefused() {
+    assertEquals(
+        path + ": cannot be created with a size of 0",
+        refused(() -> PmemFiles.create(path, 0, binding)));
+    assertFalse(Files.exists(file));
+  }
+
+  @Test
+  void aRegionHasOneUserUntilItIsClosed() {
+    try (PmemRegion region = PmemFiles.create(path, SIZE, binding)) {
+      assertEquals(
+          region.name() + ": is in use by this process itself; stop it, or choose another",
+          refused(() -> PmemFiles.open(path, binding)));
+    }
+    PmemFiles.open(path, binding).close();
+  }
+
+  @Test
+  void closingTwiceIsClosing() {
+    PmemRegion region = PmemFiles.create(path, SIZE, binding);
+    region.close();
+    try (PmemRegion again = PmemFiles.open(path, binding)) {
+      region.close();
+      assertEquals(0, again.view().get(java.lang.foreign.ValueLayout.JAVA_BYTE, SIZE - 1));
+    }
+  }
+
+  private static long allocatedKib(Path file) throws IOException {
+    Process du = new ProcessBuilder("du", "-k", file.toString()).start();
+    try (Scanner line = new Scanner(du.inputReader())) {
+      return line.nextLong();
+    }
+  }
+
+  private static String refused(Runnable opening) {
+    return String.valueOf(assertThrows(UserException.class, opening::run).getMessage());
+  }
+}

@@ -1,0 +1,135 @@
+package jpcache.backing;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Queue;
+import java.util.concurrent.atomic.AtomicInteger;
+import jpcache.base.Completion;
+import jpcache.base.Errno;
+
+/**
+ * A backing device in memory whose requests complete when the test says so: at once, or one by one
+ * under {@link #hold}.
+ */
+public final class MemoryBacking implements BackingDevice {
+  private final byte[] bytes;
+  private final int blockBytes;
+  private final Queue<Runnable> held = new ArrayDeque<>();
+  private final AtomicInteger reads = new AtomicInteger();
+  private boolean holding;
+  private int readErrno;
+
+  public MemoryBacking(byte[] bytes) {
+    this(bytes, 512);
+  }
+
+  public MemoryBacking(byte[] bytes, int blockBytes) {
+    this.bytes = bytes;
+    this.blockBytes = blockBytes;
+  }
+
+  /** From now on requests wait for {@link #release}. */
+  public void hold() {
+    holding = true;
+  }
+
+  /** Lets all waiting requests complete, the last one first. */
+  public void release() {
+    holding = false;
+    ArrayDeque<Runnable> waiting = new ArrayDeque<>(held);
+    held.clear();
+    while (!waiting.isEmpty()) {
+      waiting.removeLast().run();
+    }
+  }
+
+  /** Reads fail with this error from now on; 0 heals them. */
+  public void failReads(int errno) {
+    readErrno = errno;
+  }
+
+  /** How many reads have been asked for. */
+  public int reads() {
+    return reads.get();
+  }
+
+  @Override
+  public String name() {
+    return "memory";
+  }
+
+  @Override
+  public long sizeBytes() {
+    return bytes.length;
+  }
+
+  @Override
+  public int blockBytes() {
+    return blockBytes;
+  }
+
+  @Override
+  public int directAlignmentBytes() {
+    return 4096;
+  }
+
+  @Override
+  public boolean readOnly() {
+    return false;
+  }
+
+  @Override
+  public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
+    reads.incrementAndGet();
+    submit(
+        () -> {
+          if (readErrno == 0) {
+            MemorySegment.copy(
+                MemorySegment.ofArray(bytes),
+                offsetBytes,
+                MemorySegment.ofAddress(address).reinterpret(lengthBytes),
+                0,
+                lengthBytes);
+          }
+          done.complete(readErrno);
+        },
+        offsetBytes,
+        lengthBytes,
+        done);
+  }
+
+  @Override
+  public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
+    submit(
+        () -> {
+          MemorySegment.copy(
+              MemorySegment.ofAddress(address).reinterpret(lengthBytes),
+              0,
+              MemorySegment.ofArray(bytes),
+              offsetBytes,
+              lengthBytes);
+          done.complete(0);
+        },
+        offsetBytes,
+        lengthBytes,
+        done);
+  }
+
+  @Override
+  public void flush(Completion done) {
+    submit(() -> done.complete(0), 0, 0, done);
+  }
+
+  @Override
+  public void close() {}
+
+  private void submit(Runnable request, long offsetBytes, int lengthBytes, Completion done) {
+    if (offsetBytes < 0 || offsetBytes > bytes.length - lengthBytes) {
+      done.complete(Errno.EINVAL);
+    } else if (holding) {
+      held.add(request);
+    } else {
+      request.run();
+    }
+  }
+}

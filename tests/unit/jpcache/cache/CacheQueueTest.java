@@ -1,0 +1,172 @@
+package jpcache.cache;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import jpcache.backing.MemoryBacking;
+import jpcache.base.Errno;
+import jpcache.block.BlockQueue;
+import jpcache.media.CacheMode;
+import jpcache.media.MediaFormatter;
+import jpcache.pmem.MemoryRegion;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** What one client may rely on. */
+class CacheQueueTest {
+  private static final int PENDING = -1;
+
+  private final byte[] slow = new byte[16 << 20];
+  private final MemoryBacking backing = new MemoryBacking(slow);
+  private final Arena arena = Arena.ofConfined();
+  private final MemoryRegion region = new MemoryRegion(512L << 20);
+  private final MemorySegment buffer = arena.allocate(1 << 20);
+  private final int[] errno = {PENDING};
+  private BlockQueue queue;
+
+  CacheQueueTest() {
+    Arrays.fill(slow, (byte) 'b');
+    MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 70);
+    queue = open(Durability.ACK);
+  }
+
+  private BlockQueue open(Durability durability) {
+    return Cache.open(region, backing, new CacheOptions(1, durability)).openQueue();
+  }
+
+  @AfterEach
+  void unmap() {
+    queue.close();
+    region.close();
+    arena.close();
+  }
+
+  private void write(long offset, int length, char fill) {
+    buffer.asSlice(0, length).fill((byte) fill);
+    queue.write(offset, length, buffer.address(), false, e -> errno[0] = e);
+  }
+
+  private byte[] read(long offset, int length) {
+    int[] result = {PENDING};
+    queue.read(offset, length, buffer.address(), e -> result[0] = e);
+    assertEquals(0, result[0]);
+    return buffer.asSlice(0, length).toArray(JAVA_BYTE);
+  }
+
+  @Test
+  void aWriteCompletesInItsCommitAndNotBefore() {
+    write(0, 4096, 'x');
+    assertEquals(PENDING, errno[0]);
+    queue.commit();
+    assertEquals(0, errno[0]);
+    assertEquals('x', read(0, 4096)[4095]);
+  }
+
+  @Test
+  void anAcknowledgedWriteIsThereWithoutAnOrderlyStop() {
+    write(8192, 512, 'x');
+    queue.commit();
+    queue = open(Durability.ACK);
+    assertEquals('x', read(8192, 512)[0]);
+  }
+
+  @Test
+  void withDurabilityFlushAWriteNeedsAFlushToSurvive() {
+    queue = open(Durability.FLUSH);
+    write(0, 512, 'x');
+    queue.commit();
+    assertEquals('x', read(0, 512)[0], "visible at once");
+    queue = open(Durability.FLUSH);
+    assertEquals('b', read(0, 512)[0], "not durable without a flush");
+
+    write(0, 512, 'y');
+    queue.commit();
+    queue.flush(e -> errno[0] = e);
+    queue.commit();
+    queue = open(Durability.FLUSH);
+    assertEquals('y', read(0, 512)[0]);
+  }
+
+  @Test
+  void withDurabilityFlushFuaMakesAWriteDurable() {
+    queue = open(Durability.FLUSH);
+    buffer.fill((byte) 'f');
+    queue.write(0, 512, buffer.address(), true, e -> errno[0] = e);
+    queue.commit();
+    queue = open(Durability.FLUSH);
+    assertEquals('f', read(0, 512)[0]);
+  }
+
+  @Test
+  void aReadOfCachedBytesNeedsNoBackingDevice() {
+    write(4096, 4096, 'x');
+    queue.commit();
+    read(4096, 4096);
+    assertEquals(0, backing.reads());
+  }
+
+  @Test
+  void aReadWithHolesCompletesWhenTheBackingDeviceHasFilledThem() {
+    write(4096, 4096, 'x');
+    write(12288, 4096, 'y');
+    queue.commit();
+    errno[0] = PENDING;
+    backing.hold();
+    queue.read(0, 20480, buffer.address(), e -> errno[0] = e);
+    assertEquals(PENDING, errno[0]);
+    backing.release();
+    assertEquals(0, errno[0]);
+    assertEquals(3, backing.reads());
+    byte[] expected = new byte[20480];
+    Arrays.fill(expected, (byte) 'b');
+    Arrays.fill(expected, 4096, 8192, (byte) 'x');
+    Arrays.fill(expected, 12288, 16384, (byte) 'y');
+    assertArrayEquals(expected, buffer.asSlice(0, 20480).toArray(JAVA_BYTE));
+  }
+
+  @Test
+  void aHoleAcrossSubtreesIsOneBackingRead() {
+    read((4 << 20) - 4096, 8192);
+    assertEquals(1, backing.reads());
+  }
+
+  @Test
+  void aMissDoesNotHoldUpTheHitBehindIt() {
+    write(0, 512, 'x');
+    queue.commit();
+    backing.hold();
+    int[] miss = {PENDING};
+    try (Arena other = Arena.ofConfined()) {
+      queue.read(65536, 512, other.allocate(512).address(), e -> miss[0] = e);
+      assertEquals('x', read(0, 512)[0]);
+      assertEquals(PENDING, miss[0]);
+      backing.release();
+      assertEquals(0, miss[0]);
+    }
+  }
+
+  @Test
+  void aFailedBackingReadFailsThatRequestAlone() {
+    write(0, 512, 'x');
+    queue.commit();
+    backing.failReads(Errno.EIO);
+    queue.read(0, 1024, buffer.address(), e -> errno[0] = e);
+    assertEquals(Errno.EIO, errno[0]);
+    assertEquals('x', read(0, 512)[0]);
+    backing.failReads(0);
+    assertEquals('b', read(512, 512)[0]);
+  }
+
+  @Test
+  void whatWasNotCommittedIsDroppedWithItsQueue() {
+    write(0, 512, 'x');
+    queue.close();
+    queue = open(Durability.ACK);
+    assertEquals('b', read(0, 512)[0]);
+    assertEquals(PENDING, errno[0]);
+  }
+}
