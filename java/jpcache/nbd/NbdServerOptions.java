@@ -93,4 +93,9 @@ public record NbdServerOptions(
     return new NbdServerOptions(
         listen, insecure, pollMicros, replyBytes, maxConnections, timeoutMs, stopTimeoutMs);
   }
+
+  public NbdServerOptions withStopTimeoutMs(int timeoutMs) {
+    return new NbdServerOptions(
+        listen, insecure, pollMicros, replyBytes, maxConnections, negotiationTimeoutMs, timeoutMs);
+  }
 }

@@ -106,9 +106,13 @@ class LauncherTest {
   }
 
   @Test
-  void aServerAndAShortCommandGetDifferentCollectors() throws Exception {
-    assertTrue(run(installed, jdk, "serve").out.contains("-XX:+UseG1GC"));
-    assertTrue(run(installed, jdk, "dump").out.contains("-XX:+UseSerialGC"));
+  void aServerIsTunedToRunLongAndACommandToEndSoon() throws Exception {
+    List<String> server = run(installed, jdk, "serve").out;
+    assertTrue(server.contains("-XX:+UseG1GC"), server.toString());
+    assertFalse(server.contains("-XX:TieredStopAtLevel=1"), server.toString());
+    List<String> command = run(installed, jdk, "dump").out;
+    assertTrue(command.contains("-XX:+UseSerialGC"), command.toString());
+    assertTrue(command.contains("-XX:TieredStopAtLevel=1"), command.toString());
   }
 
   @Test

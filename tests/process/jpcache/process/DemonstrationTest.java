@@ -3,7 +3,10 @@ package jpcache.process;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -20,7 +23,7 @@ class DemonstrationTest {
   }
 
   @Test
-  void thePrintedLinesWorkAsTheyStand() {
+  void thePrintedLinesWorkAsTheyStand() throws Exception {
     ProcessBuilder command = Jpcache.command("serve");
     command.environment().put("XDG_RUNTIME_DIR", runtime.toString());
     command.environment().remove("PMEM_IS_PMEM_FORCE"); // a user has not set it
@@ -31,6 +34,9 @@ class DemonstrationTest {
       String fio = runPrinted(server, "fio");
       assertTrue(fio.contains("err= 0"), fio);
       assertEquals(0, server.terminate(), server::stderr);
+    }
+    try (Stream<Path> left = Files.list(runtime)) {
+      assertEquals(List.of(), left.toList(), "what it made goes with it");
     }
   }
 

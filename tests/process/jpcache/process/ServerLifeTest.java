@@ -49,7 +49,7 @@ class ServerLifeTest {
         offsets.put(client.sendWrite(offset, payload(offset), false), offset);
       }
       assertEquals(0, server.terminate(), server::stderr);
-      assertEquals("", server.stderr());
+      assertTrue(server.stderr().lines().count() <= 1, "a notice at most: " + server.stderr());
       while (true) {
         NbdClient.Reply reply = client.receive();
         assertEquals(0, reply.error());

@@ -95,7 +95,11 @@ final class KillTorture {
         out.write(stamp.payload(AcknowledgementModel.INITIAL, -1, first, sectors));
       }
     }
-    media.formatted("1G");
+    if (random.nextBoolean()) {
+      media.formatted("1G", "--data-crc");
+    } else {
+      media.formatted("1G");
+    }
     model = freshModel();
     sha256 = Sha256.of(media.backing());
   }

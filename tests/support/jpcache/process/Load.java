@@ -14,6 +14,7 @@ import java.util.concurrent.TimeoutException;
 import jpcache.nbd.NbdClient;
 import jpcache.nbd.NbdClient.ExportInfo;
 import jpcache.process.LoadConnection.Count;
+import jpcache.process.LoadConnection.Part;
 import jpcache.process.LoadConnection.Region;
 import jpcache.process.LoadConnection.Role;
 
@@ -44,31 +45,27 @@ final class Load {
       Progress progress)
       throws IOException {
     Load load = new Load();
-    int sectors = model.sectors() / (WRITERS + 1);
+    // A region for each writer and as large a one for all, aligned to any minimum block.
+    int largest = LoadConnection.MAX_SECTORS;
+    int sectors = model.sectors() / (WRITERS + 1) / largest * largest;
     Region shared = new Region(WRITERS * sectors, sectors);
     Region all = new Region(0, model.sectors());
     ExecutorService threads = Executors.newFixedThreadPool(WRITERS + 1);
     try {
       for (int i = 0; i <= WRITERS; i++) {
-        boolean writes = i < WRITERS;
         NbdClient client = NbdClient.unix(socket);
         ExportInfo info = client.go("");
         if ((info.flags() & CAN_MULTI_CONN) == 0) {
           throw new AssertionError("the export lacks NBD_FLAG_CAN_MULTI_CONN");
         }
+        int unit = Math.max(1, info.minimumBlock() / Stamp.SECTOR_BYTES);
+        Part part =
+            i < WRITERS
+                ? new Part(i, Role.WRITES, new Region(i * sectors, sectors), shared, unit)
+                : new Part(i, Role.READS, all, all, unit);
         load.counts.add(
             threads.submit(
-                new LoadConnection(
-                    i,
-                    writes ? Role.WRITES : Role.READS,
-                    client,
-                    model,
-                    stamp,
-                    random.split(),
-                    writes ? new Region(i * sectors, sectors) : all,
-                    writes ? shared : all,
-                    Math.max(1, info.minimumBlock() / Stamp.SECTOR_BYTES),
-                    progress)));
+                new LoadConnection(part, client, model, stamp, random.split(), progress)));
       }
       return load;
     } finally {

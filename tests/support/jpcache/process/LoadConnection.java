@@ -26,7 +26,7 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
   static final int DEPTH = 32;
 
   private static final int NBD_ENOSPC = 28;
-  private static final int MAX_SECTORS = (256 << 10) / Stamp.SECTOR_BYTES;
+  static final int MAX_SECTORS = (256 << 10) / Stamp.SECTOR_BYTES;
 
   /** What a connection asks for. */
   enum Role {
@@ -40,6 +40,13 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
       return first < other.first + other.sectors && other.first < first + sectors;
     }
   }
+
+  /**
+   * Where a connection works, and on what.
+   *
+   * @param unitSectors the export's minimum block: offsets and lengths are multiples of it
+   */
+  record Part(int connection, Role role, Region own, Region shared, int unitSectors) {}
 
   /** What one connection did. */
   record Count(long acknowledged, long unanswered, long refused, long reads) {
@@ -60,42 +67,28 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
     record Flushing(Flush flush) implements Request {}
   }
 
-  private final int connection;
-  private final Role role;
+  private final Part part;
   private final NbdClient client;
   private final AcknowledgementModel model;
   private final Stamp stamp;
   private final SplittableRandom random;
-  private final Region own;
-  private final Region shared;
-  private final int unitSectors;
   private final Progress progress;
   private final Map<Long, Request> inFlight = new HashMap<>();
   private Count count = new Count(0, 0, 0, 0);
 
-  /**
-   * @param unitSectors the export's minimum block: offsets and lengths are multiples of it
-   */
+  /** The client is in transmission; it is closed at the end of {@link #call}. */
   LoadConnection(
-      int connection,
-      Role role,
+      Part part,
       NbdClient client,
       AcknowledgementModel model,
       Stamp stamp,
       SplittableRandom random,
-      Region own,
-      Region shared,
-      int unitSectors,
       Progress progress) {
-    this.connection = connection;
-    this.role = role;
+    this.part = part;
     this.client = client;
     this.model = model;
     this.stamp = stamp;
     this.random = random;
-    this.own = own;
-    this.shared = shared;
-    this.unitSectors = unitSectors;
     this.progress = progress;
   }
 
@@ -119,7 +112,7 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
   }
 
   /** Answers that the server sent before it died count, although they are read after. */
-  private void receiveTheRest() throws IOException {
+  private void receiveTheRest() {
     try {
       while (!inFlight.isEmpty()) {
         receiveOne();
@@ -133,19 +126,19 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
 
   private void sendOne() throws IOException {
     int dice = random.nextInt(100);
-    if (role == Role.READS) {
+    if (part.role == Role.READS) {
       Region region = pick();
       Read read = model.readSent(region.first, region.sectors);
       long cookie = client.sendRead(bytes(region.first), region.sectors * Stamp.SECTOR_BYTES);
       inFlight.put(cookie, new Request.Reading(read, region));
     } else if (dice < 2) {
-      Flush flush = model.flushSent(connection);
+      Flush flush = model.flushSent(part.connection);
       inFlight.put(client.sendFlush(), new Request.Flushing(flush));
     } else {
       Region region = pick();
       boolean fua = dice < 12;
-      Write write = model.sent(connection, region.first, region.sectors, fua);
-      byte[] payload = stamp.payload(write.id, connection, region.first, region.sectors);
+      Write write = model.sent(part.connection, region.first, region.sectors, fua);
+      byte[] payload = stamp.payload(write.id, part.connection, region.first, region.sectors);
       long cookie = client.sendWrite(bytes(region.first), payload, fua);
       inFlight.put(cookie, new Request.Writing(write, region));
     }
@@ -153,11 +146,11 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
 
   private Region pick() {
     if (random.nextInt(3) == 0) {
-      return pickIn(shared);
+      return pickIn(part.shared);
     }
-    Region region = pickIn(own);
+    Region region = pickIn(part.own);
     while (isInFlight(region)) {
-      region = pickIn(own);
+      region = pickIn(part.own);
     }
     return region;
   }
@@ -166,10 +159,10 @@ final class LoadConnection implements Callable<LoadConnection.Count> {
   private Region pickIn(Region within) {
     int dice = random.nextInt(10);
     int largest = dice < 6 ? 8 : dice < 9 ? 64 : MAX_SECTORS;
-    int units = 1 + random.nextInt(Math.max(1, largest / unitSectors));
-    int lastUnit = within.sectors / unitSectors - units;
-    return new Region(
-        within.first + unitSectors * random.nextInt(lastUnit + 1), units * unitSectors);
+    int unit = part.unitSectors;
+    int units = 1 + random.nextInt(Math.max(1, largest / unit));
+    int lastUnit = within.sectors / unit - units;
+    return new Region(within.first + unit * random.nextInt(lastUnit + 1), units * unit);
   }
 
   private boolean isInFlight(Region region) {

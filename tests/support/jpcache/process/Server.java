@@ -65,12 +65,17 @@ final class Server implements AutoCloseable {
     try {
       var _ = ready.get(START_SECONDS, TimeUnit.SECONDS);
       return this;
-    } catch (InterruptedException | ExecutionException | TimeoutException e) {
-      String state = process.isAlive() ? "is running" : "exited " + process.exitValue();
-      String message = "no READY line; the server " + state + ", stderr: " + stderr();
-      close();
-      throw new AssertionError(message, e);
+    } catch (ExecutionException e) {
+      throw notReady("it exited with " + awaitExit(), e);
+    } catch (InterruptedException | TimeoutException e) {
+      throw notReady("it is still running after " + START_SECONDS + " s", e);
     }
+  }
+
+  private AssertionError notReady(String state, Exception cause) {
+    String message = "the server printed no READY line; " + state + ", stderr: " + stderr();
+    close();
+    return new AssertionError(message, cause);
   }
 
   /** Waits a while for the READY line; whether it came does not matter. */
