@@ -35,8 +35,8 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * The engine without NBD, one thread, 4 KiB at random places of 1 GiB, beside what the memory itself
- * does in the same process: the time of one operation.
+ * The engine without NBD, one thread, 4 KiB at random places of 1 GiB, beside what the memory
+ * itself does in the same process: the time of one operation.
  *
  * <p>An invocation is so many operations that a cache fills but does not overflow; each begins with
  * an empty cache on memory that has been touched.
@@ -87,8 +87,7 @@ public class EngineBench {
   @Setup(Level.Invocation)
   public void emptyCache() {
     MediaFormatter.format(region, dataCrc, CacheMode.WRITE_BACK, 70);
-    queue =
-        Cache.open(region, new NoBacking(), new CacheOptions(1, Durability.ACK)).openQueue();
+    queue = Cache.open(region, new NoBacking(), new CacheOptions(1, Durability.ACK)).openQueue();
   }
 
   @TearDown(Level.Trial)
@@ -165,8 +164,7 @@ public class EngineBench {
       file = Files.createTempDirectory(Path.of("/dev/shm"), "jpcache-bench").resolve("cache");
       region = PmemFiles.create(file.toString(), 2L << 30, null);
       MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 70);
-      queue =
-          Cache.open(region, new NoBacking(), new CacheOptions(1, Durability.ACK)).openQueue();
+      queue = Cache.open(region, new NoBacking(), new CacheOptions(1, Durability.ACK)).openQueue();
       int count = (int) (LOGICAL_BYTES / BLOCK);
       int[] order = new int[count];
       SplittableRandom random = new SplittableRandom(3);
