@@ -144,20 +144,22 @@ final class ServeCommand implements Callable<Integer> {
     PmemRegion region = openOrCreate(cachePath, createBytes);
     BackingDevice device;
     try {
-      CacheInfo info = CacheMedia.read(region.view()).info();
+      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       settings.requireAgreement(cachePath, info);
-      tellKind(region);
       device = BackingDevices.open(backingPath, BackingOptions.readWrite());
     } catch (Throwable e) {
       region.close();
       throw e;
     }
-    return Serving.start(
-        region,
-        device,
-        options,
-        NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
-        Serving.exportNames(export, addresses));
+    Serving serving =
+        Serving.start(
+            region,
+            device,
+            options,
+            NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
+            Serving.exportNames(export, addresses));
+    tellKind(region);
+    return serving;
   }
 
   private CacheOptions cacheOptions() {

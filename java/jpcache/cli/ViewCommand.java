@@ -63,7 +63,7 @@ final class ViewCommand implements Callable<Integer> {
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
         BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading());
         FileOutputStream stdout = new FileOutputStream(FileDescriptor.out)) {
-      LogicalView view = new LogicalView(CacheMedia.read(mapping.view()), device);
+      LogicalView view = new LogicalView(CacheMedia.read(cache, mapping.view()), device);
       long end = end(view.sizeBytes());
       copy(view, device.blockBytes(), end, stdout.getChannel());
     }
