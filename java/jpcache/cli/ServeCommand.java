@@ -146,18 +146,20 @@ final class ServeCommand implements Callable<Integer> {
     try {
       CacheInfo info = CacheMedia.read(region.view()).info();
       settings.requireAgreement(cachePath, info);
-      tellKind(region);
       device = BackingDevices.open(backingPath, BackingOptions.readWrite());
     } catch (Throwable e) {
       region.close();
       throw e;
     }
-    return Serving.start(
-        region,
-        device,
-        options,
-        NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
-        Serving.exportNames(export, addresses));
+    Serving serving =
+        Serving.start(
+            region,
+            device,
+            options,
+            NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
+            Serving.exportNames(export, addresses));
+    tellKind(region); // not before it serves: a failure is told in one line
+    return serving;
   }
 
   private CacheOptions cacheOptions() {
