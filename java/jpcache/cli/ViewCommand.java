@@ -65,6 +65,8 @@ final class ViewCommand implements Callable<Integer> {
         FileOutputStream stdout = new FileOutputStream(FileDescriptor.out)) {
       LogicalView view = new LogicalView(CacheMedia.read(cache, mapping.view()), device);
       long end = end(view.sizeBytes());
+      // Never closed: stdout is the process's.
+      FileOutputStream stdout = new FileOutputStream(FileDescriptor.out);
       copy(view, device.blockBytes(), end, stdout.getChannel());
     }
     return ExitCode.OK;
