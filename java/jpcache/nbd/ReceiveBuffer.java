@@ -70,9 +70,12 @@ final class ReceiveBuffer implements AutoCloseable {
     }
   }
 
-  /** Gives memory back that a large request took; only while nothing has arrived. */
+  /**
+   * Back to the first size, in memory that was not touched yet and so costs nothing; only while
+   * nothing has arrived.
+   */
   void shrink() {
-    if (start == end && capacity > BASE_BYTES) {
+    if (start == end) {
       replaceBy(NativeMemory.allocate(BASE_BYTES), BASE_BYTES);
     }
   }

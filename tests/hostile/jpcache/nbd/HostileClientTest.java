@@ -15,6 +15,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import jpcache.Seeds;
 import jpcache.block.MemoryBlockDevice;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -99,7 +100,7 @@ class HostileClientTest {
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void survivesRandomBytesInNegotiationAndTransmission(boolean tcp) throws IOException {
-    long seed = System.nanoTime();
+    long seed = Seeds.next(HostileClientTest.class);
     Random random = new Random(seed);
     try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(MIB))) {
       for (int round = 0; round < 150; round++) {

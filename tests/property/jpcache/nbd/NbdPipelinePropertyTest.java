@@ -15,6 +15,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import jpcache.Seeds;
 import jpcache.base.Errno;
 import jpcache.block.MemoryBlockDevice;
 import jpcache.nbd.NbdClient.Reply;
@@ -51,9 +52,7 @@ class NbdPipelinePropertyTest {
   })
   void answersEveryRequestAsAnArrayWould(boolean tcp, int depth, int maxBytes, int replyBytes)
       throws Exception {
-    long seed = System.nanoTime();
-    System.Logger log = System.getLogger("test");
-    log.log(System.Logger.Level.INFO, "seed {0}", Long.toString(seed));
+    long seed = Seeds.next(NbdPipelinePropertyTest.class);
     MemoryBlockDevice device = new MemoryBlockDevice((long) CLIENTS * PART_BYTES);
     device.missWhen((offset, length) -> (((offset / 512) * 0x9E3779B97F4A7C15L) >>> 60) < 5);
     byte[][] models = new byte[CLIENTS][];
