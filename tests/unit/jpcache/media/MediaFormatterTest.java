@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -153,8 +155,8 @@ class MediaFormatterTest {
       builder.tail(MediaBuilder.dirtyTailAt(1), 101, 0, 3 * Kset.sizeBytes(1));
       MemorySegment.copy(builder.media(), 0, region.writable(), 0, region.sizeBytes());
       Files.delete(file);
-    } catch (java.io.IOException e) {
-      throw new java.io.UncheckedIOException(e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
