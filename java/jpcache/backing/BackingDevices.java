@@ -80,16 +80,7 @@ public final class BackingDevices {
     if (!status.regular() && !status.blockDevice()) {
       throw new UserException(name + ": is " + status.typeText() + ", not a file or block device");
     }
-    int plain = reopen(found, access);
-    if (plain < 0) {
-      throw cannotOpen(-plain, status);
-    }
-    open.push(plain);
-    if (options.readOnly()) {
-      DeviceLock.shared(plain, name);
-    } else {
-      DeviceLock.exclusive(plain, name);
-    }
+    int plain = openAndLock(found, status);
     status = FileStatus.of(plain, name); // whoever held the lock before us may have resized it
     refuseKernelUsers(status);
 
@@ -100,7 +91,7 @@ public final class BackingDevices {
     if (direct >= 0) {
       open.push(direct);
     } else if (direct != -Errno.EINVAL && direct != -Errno.EOPNOTSUPP) {
-      throw cannotOpen(-direct, status);
+      throw cannotOpen(-direct);
     }
     if (geometry.directEndBytes() > 0 && !directWorks(direct, geometry)) {
       LOG.log(
@@ -117,6 +108,26 @@ public final class BackingDevices {
         direct,
         plain,
         this::release);
+  }
+
+  private int openAndLock(int found, FileStatus status) {
+    if (!options.readOnly()
+        && status.blockDevice()
+        && KernelUsers.readOnlyDevice(status.deviceNumber())) {
+      // Linux may open it for writing all the same, and then fail each write.
+      throw new UserException(name + ": cannot be opened for writing: the device is read-only");
+    }
+    int plain = reopen(found, access);
+    if (plain < 0) {
+      throw cannotOpen(-plain);
+    }
+    open.push(plain);
+    if (options.readOnly()) {
+      DeviceLock.shared(plain, name);
+    } else {
+      DeviceLock.exclusive(plain, name);
+    }
+    return plain;
   }
 
   private void release() {
@@ -141,13 +152,9 @@ public final class BackingDevices {
     return Posix.open("/proc/self/fd/" + fd, flags, 0);
   }
 
-  private UserException cannotOpen(int errno, FileStatus status) {
+  private UserException cannotOpen(int errno) {
     String purpose = options.readOnly() ? "reading" : "writing";
-    boolean refusesWrites =
-        status.blockDevice() && KernelUsers.readOnlyDevice(status.deviceNumber());
-    String reason =
-        !options.readOnly() && refusesWrites ? "the device is read-only" : Errno.text(errno);
-    return new UserException(name + ": cannot be opened for " + purpose + ": " + reason);
+    return new UserException(name + ": cannot be opened for " + purpose + ": " + Errno.text(errno));
   }
 
   private void refuseKernelUsers(FileStatus status) {
@@ -188,7 +195,7 @@ public final class BackingDevices {
       throw new UserException(name + ": is in use: " + user);
     }
     if (claimed < 0) {
-      throw cannotOpen(-claimed, status);
+      throw cannotOpen(-claimed);
     }
     if (!options.readOnly()) {
       return claimed;
@@ -196,7 +203,7 @@ public final class BackingDevices {
     int shared = reopen(found, flags);
     Posix.close(claimed);
     if (shared < 0) {
-      throw cannotOpen(-shared, status);
+      throw cannotOpen(-shared);
     }
     return shared;
   }

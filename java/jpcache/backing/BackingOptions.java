@@ -10,7 +10,7 @@ import jpcache.base.UserException;
  */
 public record BackingOptions(boolean readOnly, int threads) {
   /** Where more no longer helped, see docs/backing.md. */
-  public static final int DEFAULT_THREADS = 16;
+  public static final int DEFAULT_THREADS = 32;
 
   public static final int MAX_THREADS = 256;
 

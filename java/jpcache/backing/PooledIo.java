@@ -32,17 +32,29 @@ final class PooledIo implements RawIo {
 
   @Override
   public void read(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
-    threads.execute(() -> done.ended((int) Posix.pread(fd, address, lengthBytes, offsetBytes)));
+    submit(() -> done.ended((int) Posix.pread(fd, address, lengthBytes, offsetBytes)));
   }
 
   @Override
   public void write(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
-    threads.execute(() -> done.ended((int) Posix.pwrite(fd, address, lengthBytes, offsetBytes)));
+    submit(() -> done.ended((int) Posix.pwrite(fd, address, lengthBytes, offsetBytes)));
   }
 
   @Override
   public void sync(int fd, Result done) {
-    threads.execute(() -> done.ended(Posix.fdatasync(fd)));
+    submit(() -> done.ended(Posix.fdatasync(fd)));
+  }
+
+  private void submit(Runnable call) {
+    try {
+      threads.execute(call);
+    } catch (OutOfMemoryError e) {
+      // The system gives us no more threads: those there are will have to do.
+      if (threads.getPoolSize() == 0) {
+        throw e;
+      }
+      threads.getQueue().add(call);
+    }
   }
 
   @Override

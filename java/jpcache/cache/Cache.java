@@ -75,7 +75,7 @@ public final class Cache implements BlockDevice {
    * @throws UserException if the cache cannot be served in front of this backing device
    */
   public static Cache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
-    CacheMedia media = CacheMedia.read(region.view());
+    CacheMedia media = CacheMedia.read(region.name(), region.view());
     if (media.info().mode() != CacheMode.WRITE_BACK) {
       throw new UserException(
           region.name()

@@ -38,7 +38,7 @@ final class DumpCommand implements Callable<Integer> {
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache)) {
-      CacheMedia media = CacheMedia.read(mapping.view());
+      CacheMedia media = CacheMedia.read(cache, mapping.view());
       new Dump(media, output.json ? new JsonOutline(out) : new TextOutline(out)).run(keys);
     }
     // A PrintWriter keeps its failures to itself until it is asked.

@@ -34,8 +34,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
     CommandLine command = e.getCommandLine();
     PrintWriter err = command.getErr();
     String name = command.getCommandSpec().qualifiedName();
-    err.println(
-        oneLine("jpcache: " + e.getMessage() + suggestion(e) + "; see " + name + " --help"));
+    err.println(oneLine("jpcache: " + reason(e) + "; see " + name + " --help"));
     // The options were not all read, so --verbose may stand among those that were not.
     if (List.of(args).contains("--verbose")) {
       e.printStackTrace(err);
@@ -43,14 +42,19 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
     return ExitCode.USAGE;
   }
 
-  private static String suggestion(ParameterException e) {
-    if (e instanceof UnmatchedArgumentException unmatched) {
-      List<String> near = unmatched.getSuggestions();
-      if (!near.isEmpty()) {
-        return " (did you mean " + String.join(" or ", near) + "?)";
-      }
+  private static String reason(ParameterException e) {
+    if (!(e instanceof UnmatchedArgumentException unmatched)
+        || unmatched.getUnmatched().isEmpty()) {
+      return Objects.requireNonNullElse(e.getMessage(), e.toString());
     }
-    return "";
+    boolean isCommand = e.getCommandLine().getParent() == null;
+    String what = unmatched.isUnknownOption() ? "option" : isCommand ? "command" : "argument";
+    List<String> near = unmatched.getSuggestions();
+    return "unknown "
+        + what
+        + " "
+        + unmatched.getUnmatched().getFirst()
+        + (near.isEmpty() ? "" : " (did you mean " + String.join(" or ", near) + "?)");
   }
 
   @Override

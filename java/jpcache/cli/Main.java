@@ -39,7 +39,7 @@ public final class Main implements Callable<Integer> {
 
   /** Every command there is, in the order in which the help lists them. */
   private static List<Object> commands() {
-    return List.of(new FormatCommand(), new ViewCommand(), new DumpCommand());
+    return List.of(new ServeCommand(), new FormatCommand(), new ViewCommand(), new DumpCommand());
   }
 
   public static void main(String[] args) {
@@ -61,7 +61,9 @@ public final class Main implements Callable<Integer> {
     CommandLine line = new CommandLine(root);
     commands.forEach(line::addSubcommand);
     Failures failures = new Failures(() -> root.verbose);
-    return line.setParameterExceptionHandler(failures).setExecutionExceptionHandler(failures);
+    return line.setCaseInsensitiveEnumValuesAllowed(true)
+        .setParameterExceptionHandler(failures)
+        .setExecutionExceptionHandler(failures);
   }
 
   /** Runs a command line and tells of its failure, whatever it is; returns the exit code. */

@@ -62,7 +62,7 @@ final class ViewCommand implements Callable<Integer> {
   public Integer call() {
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
         BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
-      LogicalView view = new LogicalView(CacheMedia.read(mapping.view()), device);
+      LogicalView view = new LogicalView(CacheMedia.read(cache, mapping.view()), device);
       long end = end(view.sizeBytes());
       // Never closed: stdout is the process's.
       FileOutputStream stdout = new FileOutputStream(FileDescriptor.out);

@@ -52,6 +52,14 @@ public final class LogReader {
    * @throws MediaException if a kset leads out of the cache or in a circle
    */
   public boolean next() {
+    try {
+      return advance();
+    } catch (MediaException e) {
+      throw e.on(media.device());
+    }
+  }
+
+  private boolean advance() {
     long at = media.segments().dataOffset(segment) + offset;
     if (!kset.read(media.view(), at, SEGMENT_DATA_BYTES - offset)) {
       return false;

@@ -64,6 +64,11 @@ public final class MediaException extends UserException {
     return of(Kind.OUT_OF_RANGE, field, offsetBytes, Long.toUnsignedString(value), why);
   }
 
+  /** The same, said of a device by the name that users call it. */
+  MediaException on(String device) {
+    return new MediaException(kind, field, offsetBytes, device + ": " + getMessage());
+  }
+
   public Kind kind() {
     return kind;
   }

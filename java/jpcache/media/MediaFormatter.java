@@ -28,7 +28,7 @@ public final class MediaFormatter {
    * @throws MediaException if the device is too small for a cache
    */
   public static void format(PmemRegion region, boolean dataCrc, CacheMode mode, int gcPercent) {
-    checkSize(region.sizeBytes());
+    checkSize(region.name(), region.sizeBytes());
     int segments = (int) Math.min(Layout.segmentsIn(region.sizeBytes()), Layout.MAX_SEGMENTS);
     Crc32c crc = new Crc32c();
     Superblock.erase(region);
@@ -60,14 +60,18 @@ public final class MediaFormatter {
    *
    * @throws MediaException if it is too small for a cache
    */
-  public static void checkSize(long deviceBytes) {
+  public static void checkSize(String device, long deviceBytes) {
     if (deviceBytes < Layout.MIN_DEVICE_BYTES) {
-      throw MediaException.of(
-          Kind.TOO_SMALL,
-          "device size",
-          0,
-          Sizes.format(deviceBytes),
-          "a cache device has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
+      throw tooSmall(deviceBytes).on(device);
     }
+  }
+
+  static MediaException tooSmall(long deviceBytes) {
+    return MediaException.of(
+        Kind.TOO_SMALL,
+        "device size",
+        0,
+        Sizes.format(deviceBytes),
+        "a cache device has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
   }
 }

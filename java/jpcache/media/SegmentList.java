@@ -118,9 +118,15 @@ public final class SegmentList {
       bytes.set(U32, SEGMENT_INFO_NEXT_AT, last ? 0 : segment + 1);
       ReplicatedSlot.segmentInfo(segment).write(region, bytes, crc);
 
-      bytes.set(U64, GENERATION_GEN_AT, 0);
-      ReplicatedSlot.generation(segment).write(region, bytes, crc);
+      writeGeneration(region, segment, 0, crc);
     }
+  }
+
+  /** Writes the next version of a device segment's generation. Durable when this returns. */
+  static void writeGeneration(PmemRegion region, int deviceSegment, long generation, Crc32c crc) {
+    MemorySegment bytes = MemorySegment.ofArray(new byte[Layout.GENERATION_BYTES]);
+    bytes.set(U64, GENERATION_GEN_AT, generation);
+    ReplicatedSlot.generation(deviceSegment).write(region, bytes, crc);
   }
 
   public int count() {

@@ -32,7 +32,9 @@ public record Superblock(int flags, int segments) {
    * @throws MediaException if there is none, or it cannot be believed
    */
   static Superblock read(MemorySegment media, Crc32c crc) {
-    MediaFormatter.checkSize(media.byteSize());
+    if (media.byteSize() < Layout.MIN_DEVICE_BYTES) {
+      throw MediaFormatter.tooSmall(media.byteSize());
+    }
     byte[] bytes = new byte[SUPERBLOCK_BYTES];
     MemorySegment sb = MemorySegment.ofArray(bytes);
     PmemReads.copy(media, SUPERBLOCK_OFFSET, sb, 0, SUPERBLOCK_BYTES);

@@ -56,7 +56,8 @@ record OpenMedia(String name, int fd, Type type, long sizeBytes) implements Auto
   static OpenMedia open(String path, int flags) {
     int fd = Posix.open(path, flags | O_NONBLOCK | O_NOCTTY, 0600);
     if (fd < 0) {
-      throw new UserException(path + ": cannot be opened: " + Errno.text(-fd));
+      String verb = (flags & Posix.O_CREAT) == 0 ? "opened" : "created";
+      throw new UserException(path + ": cannot be " + verb + ": " + Errno.text(-fd));
     }
     try {
       return recognise(path, fd);

@@ -57,9 +57,14 @@ public record Golden(Path directory, Expect expect) {
 
     private static final String TARGET = " pcache ";
 
-    /** The fields that follow the target's name; cache_flags are hexadecimal. */
+    /** A line as dmsetup prints it: the fields follow the target's name. */
     static Status parse(String line) {
-      String[] fields = line.substring(line.indexOf(TARGET) + TARGET.length()).split(" ", -1);
+      return ofFields(line.substring(line.indexOf(TARGET) + TARGET.length()));
+    }
+
+    /** The fields alone, as {@code jpcache dump} shows them; cache_flags are hexadecimal. */
+    public static Status ofFields(String line) {
+      String[] fields = line.split(" ", -1);
       return new Status(
           Integer.parseInt(fields[0]),
           Integer.parseInt(fields[1]),
@@ -70,6 +75,20 @@ public record Golden(Path directory, Expect expect) {
           fields[6],
           fields[7],
           fields[8]);
+    }
+
+    /** The same status with these tails, for media on which they have not moved yet. */
+    public Status withTails(String dirtyTail, String keyTail) {
+      return new Status(
+          sbFlags,
+          segTotal,
+          cacheSegs,
+          segsUsed,
+          gcPercent,
+          cacheFlags,
+          keyHead,
+          dirtyTail,
+          keyTail);
     }
   }
 

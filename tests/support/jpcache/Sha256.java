@@ -23,15 +23,21 @@ public final class Sha256 {
 
   /** Reads the stream to its end. */
   public static String of(InputStream in) throws IOException {
-    MessageDigest digest = sha256();
+    MessageDigest digest = digest();
     byte[] chunk = new byte[1 << 20];
     for (int n; (n = in.read(chunk)) > 0; ) {
       digest.update(chunk, 0, n);
     }
+    return hex(digest);
+  }
+
+  /** What the digest has seen, as sha256sum prints it. */
+  public static String hex(MessageDigest digest) {
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  private static MessageDigest sha256() {
+  /** A digest that has seen nothing. */
+  public static MessageDigest digest() {
     try {
       return MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {

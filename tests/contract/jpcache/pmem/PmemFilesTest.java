@@ -80,7 +80,7 @@ final class PmemFilesTest {
   void whatExistsIsNotCreatedAgain() throws IOException {
     Files.write(file, new byte[] {1, 2, 3});
     assertEquals(
-        path + ": cannot be opened: File exists",
+        path + ": cannot be created: File exists",
         refused(() -> PmemFiles.create(path, SIZE, binding)));
     assertEquals(3, Files.size(file));
   }
@@ -92,7 +92,7 @@ final class PmemFilesTest {
         refused(() -> PmemFiles.open(path, binding)));
     String deeper = path + "/no/such/directory";
     assertEquals(
-        deeper + ": cannot be opened: No such file or directory",
+        deeper + ": cannot be created: No such file or directory",
         refused(() -> PmemFiles.create(deeper, SIZE, binding)));
   }
 

@@ -2,8 +2,15 @@ package jpcache.backing;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -12,6 +19,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 class DirectDevicePropertyTest {
   /** Set to repeat a failure. */
   private static final long SEED = Long.getLong("seed", System.nanoTime());
+
+  static {
+    System.out.println("DirectDevicePropertyTest -Dseed=" + SEED);
+  }
 
   private static final int SIZE = (3 << 20) + 2560;
 
@@ -37,6 +48,49 @@ class DirectDevicePropertyTest {
     assertTrue(failed > 20, "only " + failed + " requests failed");
   }
 
+  /** Which of two overlapping writes wins is open; that their other bytes are kept is not. */
+  @ParameterizedTest
+  @CsvSource({"4096, 512, 2560", "65536, 512, 68096"})
+  void writesThatOverlapLeaveNothingOlder(int granule, int memory, int tail) {
+    Geometry geometry = geometry(granule, memory, tail);
+    SimulatedIo io = new SimulatedIo(geometry, SEED, 0);
+    DirectDevice device = device(geometry, io);
+    Random random = new Random(SEED);
+    int region = 4 * granule;
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment[] buffers = new MemorySegment[6];
+      Arrays.setAll(buffers, i -> arena.allocate(region, 512));
+      for (int round = 1; round <= 1000; round++) {
+        int from = (random.nextBoolean() ? 0 : SIZE - region) / granule * granule;
+        int[] missing = {0};
+        BitSet[] writers = new BitSet[region / 512];
+        Arrays.setAll(writers, i -> new BitSet());
+        for (int writer = 1; writer <= 5; writer++) {
+          int unit = random.nextBoolean() ? granule : 512;
+          int first = random.nextInt(region / unit) * unit;
+          int length = (1 + random.nextInt((region - first) / unit)) * unit;
+          int tag = writer;
+          missing[0]++;
+          MemorySegment data = buffers[tag].asSlice(0, length).fill((byte) tag);
+          device.write(from + first, length, data.address(), errno -> missing[0]--);
+          IntStream.range(first / 512, (first + length) / 512).forEach(s -> writers[s].set(tag));
+        }
+        while (missing[0] > 0) {
+          io.step();
+        }
+        for (int i = 0; i < region; i += 512) {
+          BitSet possible = writers[i / 512];
+          int held = io.held(from + i);
+          if (!possible.isEmpty() && !possible.get(held)) {
+            fail("round " + round + ", byte " + i + ": " + held + ", not of " + possible);
+          }
+        }
+        io.clear();
+      }
+    }
+    device.close();
+  }
+
   @Test
   void closeIsTheLastThingThatARawIoSees() {
     Geometry geometry = geometry(4096, 512, 2560);
@@ -60,15 +114,17 @@ class DirectDevicePropertyTest {
     return new Geometry(SIZE, 512, granule, memory, SIZE - tail, 4096);
   }
 
+  private static DirectDevice device(Geometry geometry, SimulatedIo io) {
+    return new DirectDevice(
+        "simulated", geometry, false, io, SimulatedIo.DIRECT, SimulatedIo.PLAIN, () -> {});
+  }
+
   private static int check(Geometry geometry, int failOneIn, int requests, int longest) {
-    System.out.println(geometry + " -Dseed=" + SEED);
     SimulatedIo io = new SimulatedIo(geometry, SEED, failOneIn);
-    try (DirectDevice device =
-        new DirectDevice(
-            "simulated", geometry, false, io, SimulatedIo.DIRECT, SimulatedIo.PLAIN, () -> {})) {
-      Traffic traffic = new Traffic(device, SEED, io::step);
-      traffic.run(requests, longest);
-      return traffic.failed();
-    }
+    DirectDevice device = device(geometry, io);
+    Traffic traffic = new Traffic(device, SEED, io::step);
+    traffic.run(requests, longest);
+    device.close(); // not after a failure: it would wait for what nobody steps any more
+    return traffic.failed();
   }
 }

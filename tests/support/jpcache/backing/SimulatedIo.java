@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import jpcache.base.Errno;
@@ -43,6 +44,16 @@ final class SimulatedIo implements RawIo {
     if (!pending.isEmpty()) {
       pending.remove(random.nextInt(pending.size())).run();
     }
+  }
+
+  /** The byte that the disk holds. */
+  int held(int offsetBytes) {
+    return disk[offsetBytes];
+  }
+
+  /** All zeros again. */
+  void clear() {
+    Arrays.fill(disk, (byte) 0);
   }
 
   @Override
@@ -88,8 +99,8 @@ final class SimulatedIo implements RawIo {
       case 0 -> -Errno.EINTR;
       case 1 -> {
         int granule = fd == DIRECT ? geometry.granuleBytes() : 1;
-        int granules = lengthBytes / granule;
-        yield granule * (1 + random.nextInt(granules));
+        int least = Math.min(granule, lengthBytes); // less of O_DIRECT is the end of the file
+        yield least + random.nextInt(lengthBytes - least + 1);
       }
       default -> lengthBytes;
     };

@@ -139,7 +139,20 @@ class MainTest {
   @Test
   void aMistypedOptionIsAnsweredWithTheNearestOne() {
     assertEquals(2, run("probe", "--sise", "1G"));
-    assertTrue(err.toString().contains("did you mean --size"), err.toString());
+    assertOneLine(
+        "jpcache: unknown option --sise (did you mean --size?); see jpcache probe --help");
+  }
+
+  @Test
+  void aMistypedCommandIsAnsweredWithTheNearestOne() {
+    assertEquals(2, run("prove", "--size", "1G"));
+    assertOneLine("jpcache: unknown command prove (did you mean probe?); see jpcache --help");
+  }
+
+  @Test
+  void anArgumentTooManyIsNamed() {
+    assertEquals(2, run("probe", "extra"));
+    assertOneLine("jpcache: unknown argument extra; see jpcache probe --help");
   }
 
   @Test

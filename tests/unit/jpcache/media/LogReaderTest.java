@@ -208,11 +208,11 @@ class LogReaderTest {
   }
 
   private LogReplay.Summary replay() {
-    return LogReplay.run(CacheMedia.read(media.view()), Long.MAX_VALUE, (kset, key) -> {});
+    return LogReplay.run(CacheMedia.read("cache", media.view()), Long.MAX_VALUE, (kset, key) -> {});
   }
 
   private void assertEndsAfter(int ksets, int headOffset) {
-    CacheMedia read = CacheMedia.read(media.view());
+    CacheMedia read = CacheMedia.read("cache", media.view());
     LogReader reader = new LogReader(read, read.keyTail(), Long.MAX_VALUE);
     for (int i = 0; i < ksets; i++) {
       assertTrue(reader.next(), "kset " + i);

@@ -1,0 +1,217 @@
+package jpcache.cli;
+
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.BackingDevices;
+import jpcache.backing.BackingOptions;
+import jpcache.base.Sizes;
+import jpcache.cache.CacheOptions;
+import jpcache.cache.Durability;
+import jpcache.media.CacheInfo;
+import jpcache.media.CacheMedia;
+import jpcache.nbd.NbdServerOptions;
+import jpcache.nbd.NbdUri;
+import jpcache.pmem.PmemFiles;
+import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code jpcache serve}. */
+@Command(
+    name = "serve",
+    description = {
+      "Serve a cache and its backing device over NBD until SIGTERM or SIGINT.",
+      "Without options: a demonstration on a cache that is made for it and removed with it."
+    })
+final class ServeCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(names = "--cache", paramLabel = "PATH", description = "The cache device.")
+  private @Nullable String cache;
+
+  @Option(names = "--backing", paramLabel = "DEV", description = "The backing device.")
+  private @Nullable String backing;
+
+  @Option(
+      names = "--listen",
+      paramLabel = "URI",
+      description =
+          "nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH; may be given several times."
+              + " Default: nbd://127.0.0.1:10809/")
+  private List<String> listen = List.of();
+
+  @Option(
+      names = "--insecure",
+      description = "Allow to listen where other machines can connect: nothing is encrypted.")
+  private boolean insecure;
+
+  @Option(
+      names = "--export",
+      paramLabel = "NAME",
+      defaultValue = "",
+      description = "The name of the export; by default the empty one.")
+  private String export;
+
+  @Option(
+      names = "--create",
+      paramLabel = "SIZE",
+      converter = SizeConverter.class,
+      description = "Make the cache if its file does not exist: 512M or more.")
+  private @Nullable Long create;
+
+  @Option(
+      names = "--durability",
+      paramLabel = "ack|flush",
+      defaultValue = "ACK",
+      description =
+          "When a write is durable: when it is answered (ack, the default), or after FLUSH, with"
+              + " FUA or after a second (flush, as the kernel does).")
+  private Durability durability;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "How many segments are filled side by side; by default one for each processor.")
+  private @Nullable Integer threads;
+
+  @Mixin private CacheSettings settings;
+  @Mixin private PmemOption pmem;
+
+  @Override
+  public Integer call() {
+    boolean demonstrate = cache == null && backing == null && listen.isEmpty();
+    if (!demonstrate && (cache == null || backing == null)) {
+      throw new ParameterException(
+          spec.commandLine(), "--cache and --backing are both needed (or neither)");
+    }
+    try (StopSignal stop = new StopSignal()) {
+      if (cache != null && backing != null) {
+        serve(cache, backing, stop);
+      } else {
+        demonstrate(stop);
+      }
+      stop.succeeded();
+    }
+    return ExitCode.OK;
+  }
+
+  private void serve(String cachePath, String backingPath, StopSignal stop) {
+    List<NbdUri> addresses =
+        listen.isEmpty()
+            ? List.of(NbdUri.defaultListen())
+            : listen.stream().map(NbdUri::parse).toList();
+    try (Serving serving = start(cachePath, create, backingPath, addresses)) {
+      ready(serving);
+      stop.await();
+    }
+  }
+
+  private void demonstrate(StopSignal stop) {
+    try (Demonstration made = Demonstration.make();
+        Serving serving =
+            start(
+                made.cache().toString(),
+                Demonstration.CACHE_BYTES,
+                made.backing().toString(),
+                List.of(NbdUri.unix(made.socket().toString(), "")))) {
+      String uri = serving.addresses().getFirst().toString();
+      PrintWriter out = spec.commandLine().getOut();
+      out.println("A demonstration in " + made.directory() + ", gone when this ends. Try:");
+      out.println("  nbdinfo '" + uri + "'");
+      out.println(
+          "  fio --name=demo --ioengine=nbd --uri='"
+              + uri
+              + "' --rw=randrw --bs=4k --iodepth=32 --size=64M");
+      ready(serving);
+      stop.await();
+    }
+  }
+
+  private Serving start(
+      String cachePath, @Nullable Long createBytes, String backingPath, List<NbdUri> addresses) {
+    CacheOptions options = cacheOptions();
+    PmemRegion region = openOrCreate(cachePath, createBytes);
+    BackingDevice device;
+    try {
+      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
+      settings.requireAgreement(cachePath, info);
+      device = BackingDevices.open(backingPath, BackingOptions.readWrite());
+    } catch (Throwable e) {
+      region.close();
+      throw e;
+    }
+    Serving serving =
+        Serving.start(
+            region,
+            device,
+            options,
+            NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
+            Serving.exportNames(export, addresses));
+    tellKind(region);
+    return serving;
+  }
+
+  private CacheOptions cacheOptions() {
+    if (threads == null) {
+      return new CacheOptions(CacheOptions.defaults().lanes(), durability);
+    }
+    if (threads < 1 || threads > CacheOptions.MAX_LANES) {
+      throw new ParameterException(
+          spec.commandLine(), "--threads " + threads + ": not 1 to " + CacheOptions.MAX_LANES);
+    }
+    return new CacheOptions(threads, durability);
+  }
+
+  private PmemRegion openOrCreate(String path, @Nullable Long createBytes) {
+    if (createBytes != null && !Files.exists(Path.of(path), LinkOption.NOFOLLOW_LINKS)) {
+      return new CacheMaker(settings, CacheInfo.GC_PERCENT_DEFAULT)
+          .create(path, createBytes, pmem.binding);
+    }
+    PmemRegion region = PmemFiles.open(path, pmem.binding);
+    if (createBytes != null && createBytes != region.sizeBytes()) {
+      long sizeBytes = region.sizeBytes();
+      region.close();
+      throw new ParameterException(
+          spec.commandLine(),
+          String.format(
+              "--create %s: the cache %s exists with %s",
+              Sizes.format(createBytes), path, Sizes.format(sizeBytes)));
+    }
+    return region;
+  }
+
+  private void tellKind(PmemRegion region) {
+    PrintWriter err = spec.commandLine().getErr();
+    switch (region.kind()) {
+      case REAL -> {}
+      case EMULATED ->
+          err.println(
+              "jpcache: "
+                  + region.name()
+                  + ": emulated persistent memory: a power cut loses it, a crash does not");
+      case NOT_PMEM ->
+          err.println(
+              "jpcache: "
+                  + region.name()
+                  + ": not persistent memory: every write goes through the kernel, slowly");
+    }
+    err.flush();
+  }
+
+  private void ready(Serving serving) {
+    PrintWriter out = spec.commandLine().getOut();
+    out.println("READY " + serving.addresses().getFirst() + " size=" + serving.sizeBytes());
+    out.flush();
+  }
+}

@@ -1,0 +1,171 @@
+package jpcache.nbd;
+
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.util.function.Consumer;
+import jpcache.base.Errno;
+import jpcache.block.BlockQueue;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One client, from its acceptance to its end, on a platform thread of its own.
+ *
+ * <p>However it ends, memory and descriptors are freed only after every request that the device was
+ * given has completed: a read that is under way may still write into its reply.
+ */
+final class Connection {
+  /** While stopping: a client in negotiation that is silent for so long is closed. */
+  private static final int QUIET_MS = 20;
+
+  /** How long the client may take to see the end and close before the socket is closed anyway. */
+  private static final int LINGER_MS = 100;
+
+  private static final Logger LOG = System.getLogger("jpcache.nbd");
+
+  private final ServerState state;
+  private final Consumer<Connection> onEnd;
+  private final ClientSocket socket;
+  private final Thread thread;
+  private final ReplyQueue replies;
+
+  /** Takes the descriptor over; {@link #start} begins. */
+  Connection(int fd, String name, ServerState state, Consumer<Connection> onEnd) {
+    this.state = state;
+    this.onEnd = onEnd;
+    this.socket = new ClientSocket(fd);
+    this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this::run);
+    try {
+      this.replies = new ReplyQueue(socket, thread, state.options().replyBytes());
+    } catch (OutOfMemoryError e) {
+      socket.close();
+      throw e;
+    }
+  }
+
+  /** Serves on the connection's thread; if there can be none, everything is given back. */
+  void start() {
+    try {
+      thread.start();
+    } catch (OutOfMemoryError e) { // the system's limit of threads
+      release();
+      throw e;
+    }
+  }
+
+  /** Has the thread look at the server's state. */
+  void wake() {
+    replies.wakeOwner();
+  }
+
+  /** Waits for the end; false if it has not come in time. */
+  boolean awaitEnd(long deadlineNanos) throws InterruptedException {
+    thread.join(Math.max(1, ClientSocket.millisUntil(deadlineNanos)));
+    return !thread.isAlive();
+  }
+
+  private void run() {
+    try (ReceiveBuffer received = new ReceiveBuffer()) {
+      Export export = negotiate(received);
+      if (export != null) {
+        transmit(export, received);
+      }
+      if (!replies.peerGone()) {
+        linger(received);
+      }
+    } catch (RuntimeException | Error e) {
+      LOG.log(Level.ERROR, thread.getName() + ": closing after an unexpected failure", e);
+    } finally {
+      replies.awaitOutstanding();
+      release();
+      onEnd.accept(this);
+    }
+  }
+
+  private void release() {
+    replies.close();
+    socket.close();
+  }
+
+  // ---- Negotiation -------------------------------------------------------------------------
+
+  private @Nullable Export negotiate(ReceiveBuffer received) {
+    long deadline = System.nanoTime() + state.options().negotiationTimeoutMs() * 1_000_000L;
+    OptionReplies answers = new OptionReplies();
+    Handshake handshake = new Handshake(state.exports(), state::stopping, answers);
+    Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
+    while (socket.sendAll(answers.take(), deadline)) {
+      if (phase == Handshake.Phase.TRANSMISSION) {
+        return handshake.export();
+      }
+      if (phase == Handshake.Phase.CLOSED || !receiveMore(received, deadline)) {
+        return null;
+      }
+      ByteBuffer in = NativeMemory.view(received.readAddress(), received.available());
+      phase = handshake.accept(in);
+      received.take(in.position());
+    }
+    return null;
+  }
+
+  /** Waits until more has arrived; false if that is not going to happen. */
+  private boolean receiveMore(ReceiveBuffer received, long deadline) {
+    received.makeRoomFor(NbdProtocol.OPTION_HEADER_BYTES + Handshake.MAX_OPTION_BYTES);
+    while (true) {
+      long n = socket.receive(received.writeAddress(), received.room());
+      if (n > 0) {
+        received.received((int) n);
+        return true;
+      }
+      int leftMs = ClientSocket.millisUntil(deadline);
+      if (n != -Errno.EAGAIN || leftMs == 0) {
+        return false;
+      }
+      boolean stopping = state.stopping();
+      int ready = socket.await(Sockets.POLLIN, stopping ? Math.min(leftMs, QUIET_MS) : leftMs);
+      if (stopping && ready == 0) {
+        return false;
+      }
+    }
+  }
+
+  // ---- Transmission and end ----------------------------------------------------------------
+
+  private void transmit(Export export, ReceiveBuffer received) {
+    BlockQueue queue = export.device().openQueue();
+    boolean orderly = false;
+    try {
+      new Transmission(state, export, socket, received, replies, queue).run();
+      orderly = true;
+    } finally {
+      if (orderly) {
+        if (!replies.allAnswered()) {
+          replies.awaitOutstanding();
+        }
+        queue.close();
+      } else {
+        queue.close();
+        replies.forgetUncommitted();
+      }
+    }
+  }
+
+  /**
+   * Tells the client the end and lets it close first: to close with bytes unread would reset a TCP
+   * connection, and the client could lose replies that it has not read.
+   */
+  private void linger(ReceiveBuffer received) {
+    socket.endOutput();
+    long deadline = System.nanoTime() + LINGER_MS * 1_000_000L;
+    received.take(received.available());
+    while (ClientSocket.millisUntil(deadline) > 0) {
+      long n = socket.receive(received.writeAddress(), received.room());
+      if (n == 0 || (n < 0 && n != -Errno.EAGAIN)) {
+        return;
+      }
+      if (n < 0) {
+        socket.await(Sockets.POLLIN, ClientSocket.millisUntil(deadline));
+      }
+    }
+  }
+}

@@ -1,0 +1,101 @@
+package jpcache.nbd;
+
+import java.util.List;
+import jpcache.base.UserException;
+
+/**
+ * How a server behaves; {@link #defaults} and then {@code with...}.
+ *
+ * @param listen where it listens; the export names in these are not used
+ * @param insecure whether it may listen on addresses that other machines reach
+ * @param pollMicros how long a connection that was just active is polled before its thread sleeps;
+ *     0 never
+ * @param replyBytes the memory that the unsent replies of one connection may take: what bounds a
+ *     client that sends requests and reads no replies
+ * @param maxConnections connections beyond this are closed at once
+ * @param negotiationTimeoutMs how long a client may take from connecting to transmission
+ * @param stopTimeoutMs how long {@link NbdServer#stop} waits for requests under way
+ */
+public record NbdServerOptions(
+    List<NbdUri> listen,
+    boolean insecure,
+    int pollMicros,
+    int replyBytes,
+    int maxConnections,
+    int negotiationTimeoutMs,
+    int stopTimeoutMs) {
+
+  /** Checks the values. */
+  public NbdServerOptions {
+    listen = List.copyOf(listen);
+    atLeast("poll time", pollMicros, 0, "us");
+    atLeast("memory for replies", replyBytes, 1 << 20, "bytes");
+    atLeast("number of connections", maxConnections, 1, "");
+    atLeast("time to negotiate", negotiationTimeoutMs, 1, "ms");
+    atLeast("time to stop", stopTimeoutMs, 1, "ms");
+  }
+
+  private static void atLeast(String what, int value, int least, String unit) {
+    if (value < least) {
+      throw new UserException(
+          (what + " " + value + " " + unit).strip() + ": must be at least " + least);
+    }
+  }
+
+  /** Loopback, 50 us of polling, 64 MiB of replies a connection, 1024 connections. */
+  public static NbdServerOptions defaults() {
+    return new NbdServerOptions(
+        List.of(NbdUri.defaultListen()), false, 50, 64 << 20, 1024, 10_000, 5_000);
+  }
+
+  public NbdServerOptions withListen(NbdUri... addresses) {
+    return withListen(List.of(addresses));
+  }
+
+  public NbdServerOptions withListen(List<NbdUri> addresses) {
+    return new NbdServerOptions(
+        addresses,
+        insecure,
+        pollMicros,
+        replyBytes,
+        maxConnections,
+        negotiationTimeoutMs,
+        stopTimeoutMs);
+  }
+
+  public NbdServerOptions withInsecure(boolean allowed) {
+    return new NbdServerOptions(
+        listen,
+        allowed,
+        pollMicros,
+        replyBytes,
+        maxConnections,
+        negotiationTimeoutMs,
+        stopTimeoutMs);
+  }
+
+  public NbdServerOptions withPollMicros(int micros) {
+    return new NbdServerOptions(
+        listen, insecure, micros, replyBytes, maxConnections, negotiationTimeoutMs, stopTimeoutMs);
+  }
+
+  public NbdServerOptions withReplyBytes(int bytes) {
+    return new NbdServerOptions(
+        listen, insecure, pollMicros, bytes, maxConnections, negotiationTimeoutMs, stopTimeoutMs);
+  }
+
+  public NbdServerOptions withMaxConnections(int connections) {
+    return new NbdServerOptions(
+        listen, insecure, pollMicros, replyBytes, connections, negotiationTimeoutMs, stopTimeoutMs);
+  }
+
+  public NbdServerOptions withNegotiationTimeoutMs(int timeoutMs) {
+    return new NbdServerOptions(
+        listen, insecure, pollMicros, replyBytes, maxConnections, timeoutMs, stopTimeoutMs);
+  }
+
+  public NbdServerOptions withStopTimeoutMs(int timeoutMs) {
+    return new NbdServerOptions(
+        listen, insecure, pollMicros, replyBytes, maxConnections, negotiationTimeoutMs, timeoutMs);
+  }
+}

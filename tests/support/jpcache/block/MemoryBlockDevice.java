@@ -1,0 +1,371 @@
+package jpcache.block;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import jpcache.base.Completion;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A {@link BlockDevice} in memory that does nothing the contract does not promise, and notes
+ * whatever its callers do that the contract forbids.
+ *
+ * <ul>
+ *   <li>A write's bytes are taken from the caller's memory when {@link BlockQueue#commit} runs, not
+ *       before, and it completes only there: a caller that reuses the memory too early, or answers
+ *       too early, writes wrong bytes.
+ *   <li>{@link #missWhen} makes chosen reads complete on another thread; {@link #hold} keeps those
+ *       back until {@link #release}.
+ *   <li>{@link #failWhen} makes chosen requests fail.
+ *   <li>{@link #violations} lists what callers did wrong: two threads in one queue at a time, a
+ *       range outside the device or unaligned, use after close, a queue left open with reads under
+ *       way.
+ * </ul>
+ *
+ * Reads and commits exclude one another by one lock, so requests are atomic towards each other.
+ */
+public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
+  /** Chooses requests. */
+  @FunctionalInterface
+  public interface Chooser {
+    boolean test(long offsetBytes, int lengthBytes);
+  }
+
+  private static final Chooser NONE = (offset, length) -> false;
+  private static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
+  private final Arena arena = Arena.ofShared();
+  private final MemorySegment bytes;
+  private final int minimumBlockBytes;
+  private final boolean readOnly;
+  private final ReadWriteLock lock = new ReentrantReadWriteLock();
+
+  private final LinkedBlockingQueue<Runnable> misses = new LinkedBlockingQueue<>();
+  private final Thread missThread;
+  private final Object gate = new Object();
+  private boolean held;
+  private volatile boolean closed;
+
+  private volatile Chooser missing = NONE;
+  private volatile Chooser failingReads = NONE;
+  private volatile Chooser failingWrites = NONE;
+  private volatile int failure;
+  private volatile boolean missingFlushes;
+
+  private final List<String> violations = new ArrayList<>();
+  private final AtomicInteger openQueues = new AtomicInteger();
+  private final AtomicInteger commits = new AtomicInteger();
+  private final AtomicInteger flushes = new AtomicInteger();
+  private final AtomicInteger fuaWrites = new AtomicInteger();
+  private final AtomicInteger heldReads = new AtomicInteger();
+
+  public MemoryBlockDevice(long sizeBytes) {
+    this(sizeBytes, 512, false);
+  }
+
+  public MemoryBlockDevice(long sizeBytes, int minimumBlockBytes, boolean readOnly) {
+    this.bytes = arena.allocate(sizeBytes, 4096);
+    this.minimumBlockBytes = minimumBlockBytes;
+    this.readOnly = readOnly;
+    this.missThread = Thread.ofPlatform().daemon().name("memory-device-misses").start(this::serve);
+  }
+
+  // ---- What tests set and ask --------------------------------------------------------------
+
+  /** Reads for which this holds complete on another thread. */
+  public MemoryBlockDevice missWhen(Chooser chooser) {
+    missing = chooser;
+    return this;
+  }
+
+  /** Whether flushes complete on another thread. */
+  public MemoryBlockDevice missFlushes(boolean on) {
+    missingFlushes = on;
+    return this;
+  }
+
+  /** Requests for which these hold complete with {@code errno}. */
+  public MemoryBlockDevice failWhen(Chooser reads, Chooser writes, int errno) {
+    failure = errno;
+    failingReads = reads;
+    failingWrites = writes;
+    return this;
+  }
+
+  /** Keeps what completes on another thread back. */
+  public void hold() {
+    synchronized (gate) {
+      held = true;
+    }
+  }
+
+  /** Lets what was kept back complete. */
+  public void release() {
+    synchronized (gate) {
+      held = false;
+      gate.notifyAll();
+    }
+  }
+
+  /** Reads and flushes that were handed to the other thread and have not completed. */
+  public int outstanding() {
+    return heldReads.get();
+  }
+
+  public int commits() {
+    return commits.get();
+  }
+
+  public int flushes() {
+    return flushes.get();
+  }
+
+  public int fuaWrites() {
+    return fuaWrites.get();
+  }
+
+  public int openQueues() {
+    return openQueues.get();
+  }
+
+  /** What callers did that the contract forbids; empty if all went well. */
+  public List<String> violations() {
+    synchronized (violations) {
+      return List.copyOf(violations);
+    }
+  }
+
+  /** The device's content: for setting up and for comparing while no request is under way. */
+  public MemorySegment bytes() {
+    return bytes;
+  }
+
+  private void violation(String what) {
+    synchronized (violations) {
+      if (violations.size() < 100) {
+        violations.add(what);
+      }
+    }
+  }
+
+  // ---- BlockDevice -------------------------------------------------------------------------
+
+  @Override
+  public long sizeBytes() {
+    return bytes.byteSize();
+  }
+
+  @Override
+  public int minimumBlockBytes() {
+    return minimumBlockBytes;
+  }
+
+  @Override
+  public int preferredBlockBytes() {
+    return 4096;
+  }
+
+  @Override
+  public boolean readOnly() {
+    return readOnly;
+  }
+
+  @Override
+  public BlockQueue openQueue() {
+    openQueues.incrementAndGet();
+    return new Queue();
+  }
+
+  /** Gives the memory up; queues must be closed before. */
+  @Override
+  public void close() {
+    closed = true;
+    release();
+    misses.add(() -> {});
+    try {
+      missThread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return; // its thread may still touch the memory
+    }
+    arena.close();
+  }
+
+  private void serve() {
+    try {
+      while (!closed || !misses.isEmpty()) {
+        Runnable miss = misses.take();
+        synchronized (gate) {
+          while (held) {
+            gate.wait();
+          }
+        }
+        miss.run();
+      }
+    } catch (InterruptedException e) {
+      violation("the thread of misses was interrupted");
+    }
+  }
+
+  /** Writes that wait for their commit; in arrays, so that benchmarks measure no allocation. */
+  private static final class Writes {
+    private static final int MOST = 1 << 16;
+
+    private final long[] offsets = new long[MOST];
+    private final int[] lengths = new int[MOST];
+    private final long[] addresses = new long[MOST];
+    private final Completion[] done = new Completion[MOST];
+    private int count;
+
+    void add(long offset, int length, long address, Completion completion) {
+      offsets[count] = offset;
+      lengths[count] = length;
+      addresses[count] = address;
+      done[count++] = completion;
+    }
+  }
+
+  private final class Queue implements BlockQueue {
+    private final AtomicReference<@Nullable Thread> user = new AtomicReference<>();
+    private final AtomicInteger underWay = new AtomicInteger();
+    private final Writes writes = new Writes();
+    private boolean closed;
+
+    @Override
+    public void read(long offset, int length, long address, Completion done) {
+      enter("read", offset, length);
+      try {
+        if (failingReads.test(offset, length)) {
+          done.complete(failure);
+        } else if (missing.test(offset, length)) {
+          later(() -> copyOut(offset, length, address), done);
+        } else {
+          copyOut(offset, length, address);
+          done.complete(0);
+        }
+      } finally {
+        leave();
+      }
+    }
+
+    @Override
+    public void write(long offset, int length, long address, boolean fua, Completion done) {
+      enter("write", offset, length);
+      try {
+        if (readOnly) {
+          violation("a write to a device that is read-only");
+        }
+        if (fua) {
+          fuaWrites.incrementAndGet();
+        }
+        if (failingWrites.test(offset, length)) {
+          done.complete(failure);
+        } else {
+          writes.add(offset, length, address, done);
+        }
+      } finally {
+        leave();
+      }
+    }
+
+    @Override
+    public void flush(Completion done) {
+      enter("flush", 0, minimumBlockBytes);
+      try {
+        flushes.incrementAndGet();
+        if (missingFlushes) {
+          later(() -> {}, done);
+        } else {
+          done.complete(0);
+        }
+      } finally {
+        leave();
+      }
+    }
+
+    @Override
+    public void commit() {
+      enter("commit", 0, minimumBlockBytes);
+      try {
+        if (writes.count == 0) {
+          return;
+        }
+        commits.incrementAndGet();
+        lock.writeLock().lock();
+        try {
+          for (int i = 0; i < writes.count; i++) {
+            MemorySegment.copy(
+                ALL, writes.addresses[i], bytes, writes.offsets[i], writes.lengths[i]);
+          }
+        } finally {
+          lock.writeLock().unlock();
+        }
+        for (int i = 0; i < writes.count; i++) {
+          writes.done[i].complete(0);
+        }
+        writes.count = 0;
+      } finally {
+        leave();
+      }
+    }
+
+    @Override
+    public void close() {
+      enter("close", 0, minimumBlockBytes);
+      if (underWay.get() != 0) {
+        violation("a queue was closed with " + underWay.get() + " reads under way");
+      }
+      closed = true;
+      openQueues.decrementAndGet();
+      leave();
+    }
+
+    private void later(Runnable work, Completion done) {
+      underWay.incrementAndGet();
+      heldReads.incrementAndGet();
+      misses.add(() -> {
+        work.run();
+        underWay.decrementAndGet();
+        heldReads.decrementAndGet();
+        done.complete(0);
+      });
+    }
+
+    private void copyOut(long offset, int length, long address) {
+      lock.readLock().lock();
+      try {
+        MemorySegment.copy(bytes, offset, ALL, address, length);
+      } finally {
+        lock.readLock().unlock();
+      }
+    }
+
+    private void enter(String what, long offset, int length) {
+      Thread before = user.getAndSet(Thread.currentThread());
+      if (before != null) {
+        violation(what + " while " + before + " was in the queue");
+      }
+      if (closed) {
+        violation(what + " after close");
+      }
+      if (((offset | length) & (minimumBlockBytes - 1)) != 0
+          || length <= 0
+          || length > MAX_TRANSFER_BYTES
+          || offset < 0
+          || offset > bytes.byteSize() - length) {
+        violation(what + " of " + length + " at " + offset);
+        throw new IllegalArgumentException(what + " of " + length + " at " + offset);
+      }
+    }
+
+    private void leave() {
+      user.set(null);
+    }
+  }
+}
