@@ -61,10 +61,11 @@ final class ViewCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
-        BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading());
-        FileOutputStream stdout = new FileOutputStream(FileDescriptor.out)) {
+        BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
       LogicalView view = new LogicalView(CacheMedia.read(mapping.view()), device);
       long end = end(view.sizeBytes());
+      // Never closed: stdout is the process's.
+      FileOutputStream stdout = new FileOutputStream(FileDescriptor.out);
       copy(view, device.blockBytes(), end, stdout.getChannel());
     }
     return ExitCode.OK;
