@@ -3,6 +3,7 @@ package jpcache.cache;
 import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,6 +30,9 @@ import org.jspecify.annotations.Nullable;
  * subtree, its open kset, the log's head.
  */
 final class CacheQueue implements BlockQueue {
+  /** Room in the log is taken for so many keys at once, to take its lock less often. */
+  private static final int KEYS_RESERVED_AT_ONCE = 64;
+
   private final Cache cache;
   private final PmemRegion region;
   private final SegmentTable segments;
@@ -43,8 +47,13 @@ final class CacheQueue implements BlockQueue {
   private final long[] tickets;
 
   private boolean fuaStaged;
+
+  /** Keys that the log has room for and that this queue has not yet staged. */
+  private int reservedKeys;
+
   private final DataHead.Room room = new DataHead.Room();
   private final ExtentList extents = new ExtentList();
+  private long[] generations = new long[16];
   private final Crc32c crc = new Crc32c();
 
   CacheQueue(Cache cache, int lane) {
@@ -61,15 +70,27 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    // Who waits already has waited longer.
+    Backlog backlog = cache.backlog();
+    if (!backlog.isEmpty() || !stage(offsetBytes, lengthBytes, address, fua, done)) {
+      backlog.add(offsetBytes, lengthBytes, address, fua, done);
+    }
+  }
+
+  /**
+   * Copies a write's data; its keys follow with the next {@link #commit}.
+   *
+   * @return false, with nothing left staged of it, if the cache has no room
+   */
+  boolean stage(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
     int before = staged.pieces();
     int at = 0;
     while (at < lengthBytes) {
       long offset = offsetBytes + at;
       int inSubtree = SUBTREE_BYTES - (int) (offset & (SUBTREE_BYTES - 1));
-      if (!cache.takeRoom(lane, Math.min(lengthBytes - at, inSubtree), room)) {
-        staged.dropPieces(before);
-        done.complete(Errno.ENOSPC);
-        return;
+      if (!takeRoom(Math.min(lengthBytes - at, inSubtree))) {
+        dropPieces(before);
+        return false;
       }
       long source = address + at;
       region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
@@ -78,6 +99,34 @@ final class CacheQueue implements BlockQueue {
     }
     fuaStaged |= fua;
     staged.addCompletion(done);
+    return true;
+  }
+
+  /** Takes {@link #room} for data, and room in the log for its key. */
+  private boolean takeRoom(int wantedBytes) {
+    if (reservedKeys == 0) {
+      if (log.head().reserve(KEYS_RESERVED_AT_ONCE)) {
+        reservedKeys = KEYS_RESERVED_AT_ONCE;
+      } else if (log.head().reserve(1)) {
+        reservedKeys = 1;
+      } else {
+        return false;
+      }
+    }
+    if (!cache.takeRoom(lane, wantedBytes, room)) {
+      return false;
+    }
+    reservedKeys--;
+    return true;
+  }
+
+  /** Gives back what the pieces from number {@code from} on have taken. */
+  private void dropPieces(int from) {
+    for (int piece = from; piece < staged.pieces(); piece++) {
+      segments.release(staged.segment(piece));
+      reservedKeys++;
+    }
+    staged.dropPieces(from);
   }
 
   private int checksum(long address, int lengthBytes) {
@@ -94,19 +143,13 @@ final class CacheQueue implements BlockQueue {
   public void commit() {
     if (staged.pieces() > 0) {
       region.drain();
-      if (log.head().reserve(staged.pieces())) {
-        insertKeys();
-        if (fuaStaged || cache.durability() == Durability.ACK) {
-          makeKeysDurable();
-        }
-        staged.completeAll(0);
-      } else {
-        staged.completeAll(Errno.ENOSPC);
+      insertKeys();
+      if (fuaStaged || cache.durability() == Durability.ACK) {
+        makeKeysDurable();
       }
-    } else {
-      staged.completeAll(0);
+      fuaStaged = false;
+      staged.completeAll();
     }
-    fuaStaged = false;
     if (!flushes.isEmpty()) {
       completeFlushes();
     }
@@ -166,19 +209,18 @@ final class CacheQueue implements BlockQueue {
     for (long at = offsetBytes; at < end && errno == 0; ) {
       long subtreeStart = at & -SUBTREE_BYTES;
       long to = Math.min(end, subtreeStart + SUBTREE_BYTES);
-      lookUp(at, to);
-      for (int i = 0; i < extents.size() && errno == 0; i++) {
+      errno = copyOut(subtreeStart, at, to, address - offsetBytes);
+      for (int i = 0; i < extents.size(); i++) {
         long extent = extents.get(i);
-        long start = subtreeStart + ((long) Extent.start(extent) << Extent.SECTOR_SHIFT);
+        long start = subtreeStart + Extent.startBytes(extent);
         if (holeStart < start) {
           miss = readHole(miss, offsetBytes, address, holeStart, start, done);
         }
-        holeStart = start + ((long) Extent.sectors(extent) << Extent.SECTOR_SHIFT);
-        errno = copyOut(extent, address + (start - offsetBytes));
+        holeStart = start + Extent.lengthBytes(extent);
       }
       at = to;
     }
-    if (errno == 0 && holeStart < end) {
+    if (holeStart < end && errno == 0) {
       miss = readHole(miss, offsetBytes, address, holeStart, end, done);
     }
     if (miss == null) {
@@ -188,28 +230,52 @@ final class CacheQueue implements BlockQueue {
     }
   }
 
+  /**
+   * Copies what is cached of a part of a subtree; {@link #extents} are then what it was.
+   *
+   * <p>No lock is held meanwhile, so a segment may be recycled under the copy: its generation
+   * tells, and the part is looked up again.
+   *
+   * @param addressOfZero where the logical device's first byte would go
+   */
+  private int copyOut(long subtreeStart, long from, long to, long addressOfZero) {
+    boolean recycled;
+    do {
+      recycled = false;
+      lookUp(from, to);
+      for (int i = 0; i < extents.size() && !recycled; i++) {
+        long extent = extents.get(i);
+        long place = segments.dataOffset(Extent.segment(extent)) + Extent.placeBytes(extent);
+        long target = addressOfZero + subtreeStart + Extent.startBytes(extent);
+        try {
+          PmemReads.copy(region.view(), place, target, Extent.lengthBytes(extent));
+        } catch (PoisonedMemoryException e) {
+          return Errno.EIO;
+        }
+        VarHandle.acquireFence(); // the generation must not be read before the data has been
+        recycled = segments.generation(Extent.segment(extent)) != generations[i];
+      }
+    } while (recycled);
+    return 0;
+  }
+
+  /** Finds the extents of a part of a subtree, and the generations that their segments have now. */
   private void lookUp(long from, long to) {
     extents.clear();
     Subtree subtree = map.find(from);
-    if (subtree != null) {
-      int start = Extent.sectorInSubtree(from);
-      int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
-      synchronized (subtree) {
-        subtree.overlaps(start, end, extents);
-      }
+    if (subtree == null) {
+      return;
     }
-  }
-
-  private int copyOut(long extent, long address) {
-    long from =
-        segments.dataOffset(Extent.segment(extent))
-            + ((long) Extent.place(extent) << Extent.SECTOR_SHIFT);
-    try {
-      PmemReads.copy(
-          region.view(), from, address, (long) Extent.sectors(extent) << Extent.SECTOR_SHIFT);
-      return 0;
-    } catch (PoisonedMemoryException e) {
-      return Errno.EIO;
+    int start = Extent.sectorInSubtree(from);
+    int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
+    synchronized (subtree) {
+      subtree.overlaps(start, end, extents);
+      if (generations.length < extents.size()) {
+        generations = new long[2 * extents.size()];
+      }
+      for (int i = 0; i < extents.size(); i++) {
+        generations[i] = segments.generation(Extent.segment(extents.get(i)));
+      }
     }
   }
 
@@ -223,7 +289,10 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void close() {
+    dropPieces(0);
     staged.clear();
     flushes.clear();
+    log.head().release(reservedKeys);
+    reservedKeys = 0;
   }
 }

@@ -18,6 +18,7 @@ import jpcache.media.Kset;
 final class OpenKset {
   private final LogHead head;
   private final Kset kset = new Kset();
+  private long dataBytes;
   private long appended;
   private long durable;
 
@@ -42,6 +43,7 @@ final class OpenKset {
       close();
     }
     kset.append(offsetBytes, lengthBytes, 0, segment, segmentOffsetBytes, generation, dataCrc);
+    dataBytes += lengthBytes;
     return ++appended;
   }
 
@@ -59,8 +61,9 @@ final class OpenKset {
 
   private void close() {
     kset.seal();
-    head.write(kset);
+    head.write(kset, dataBytes);
     kset.clear();
+    dataBytes = 0;
     durable = appended;
   }
 }

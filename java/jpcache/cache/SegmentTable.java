@@ -34,6 +34,7 @@ final class SegmentTable {
   private final AtomicIntegerArray references;
   private final AtomicLongArray generations;
   private final BitSet used;
+  private final Runnable segmentTaken;
   private int usedCount;
   private int cursor;
 
@@ -41,9 +42,11 @@ final class SegmentTable {
    * The table of an opened cache.
    *
    * @param references for each segment how many live keys and ksets' segments refer to it
+   * @param segmentTaken called, with the monitor held, when there is a free segment less
    */
-  SegmentTable(SegmentList list, MetadataWriter metadata, int[] references) {
+  SegmentTable(SegmentList list, MetadataWriter metadata, int[] references, Runnable segmentTaken) {
     this.list = list;
+    this.segmentTaken = segmentTaken;
     this.metadata = metadata;
     this.references = new AtomicIntegerArray(references);
     generations = new AtomicLongArray(references.length);
@@ -98,6 +101,7 @@ final class SegmentTable {
     usedCount++;
     cursor = segment + 1;
     references.set(segment, 1);
+    segmentTaken.run();
     return segment;
   }
 

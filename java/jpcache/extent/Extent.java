@@ -74,6 +74,20 @@ public final class Extent {
     return (int) (extent >>> PLACE_SHIFT) & PLACE_MASK;
   }
 
+  /** Where it begins, in bytes from the subtree's begin. */
+  public static long startBytes(long extent) {
+    return (long) start(extent) << SECTOR_SHIFT;
+  }
+
+  public static long lengthBytes(long extent) {
+    return (long) sectors(extent) << SECTOR_SHIFT;
+  }
+
+  /** Where in the segment's data area the data begins, in bytes. */
+  public static long placeBytes(long extent) {
+    return (long) place(extent) << SECTOR_SHIFT;
+  }
+
   /** The part of an extent from {@code from} (inclusive) to {@code to} (exclusive), not empty. */
   public static long slice(long extent, int from, int to) {
     return of(from, to - from, segment(extent), place(extent) + (from - start(extent)));

@@ -35,7 +35,9 @@ class CacheQueueTest {
   }
 
   private BlockQueue open(Durability durability) {
-    return Cache.open(region, backing, new CacheOptions(1, durability)).openQueue();
+    return Cache.open(
+            region, backing, CacheOptions.defaults().withLanes(1).withDurability(durability))
+        .openQueue();
   }
 
   @AfterEach
