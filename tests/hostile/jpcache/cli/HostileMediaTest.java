@@ -336,7 +336,15 @@ class HostileMediaTest {
     try (MediaBuilder media = MediaBuilder.create(cache, MediaBuilder.SMALL_BYTES)) {
       forgery.deed.accept(media);
     }
-    String text = forgery.field + " at byte " + forgery.at + ": " + forgery.value;
+    String text =
+        "jpcache: "
+            + cache
+            + ": "
+            + forgery.field
+            + " at byte "
+            + forgery.at
+            + ": "
+            + forgery.value;
     try {
       assertRefused(cache, text, forgery.needsBacking);
     } finally {
