@@ -72,8 +72,8 @@ class MediaFormatterTest {
     Golden.Copy copy = Golden.named("clean").unpack(directory);
     try (MediaBuilder golden = MediaBuilder.open(copy.cache(), false)) {
       MediaFormatter.format(region, false, CacheMode.WRITE_BACK, CacheInfo.GC_PERCENT_DEFAULT);
-      CacheMedia kernel = CacheMedia.read(golden.view());
-      CacheMedia ours = CacheMedia.read(region.view());
+      CacheMedia kernel = CacheMedia.read("cache", golden.view());
+      CacheMedia ours = CacheMedia.read("cache", region.view());
       assertEquals(kernel.superblock(), ours.superblock());
       assertEquals(kernel.info(), ours.info());
       assertEquals(kernel.keyTail(), ours.keyTail());
@@ -115,7 +115,7 @@ class MediaFormatterTest {
         }
         String what = "cut in drain " + drains + ", seed " + seed;
         try {
-          CacheMedia.read(region.view());
+          CacheMedia.read("cache", region.view());
         } catch (MediaException e) {
           assertEquals(Kind.NOT_FORMATTED, e.kind(), what + ": " + e.getMessage());
           continue;
@@ -133,10 +133,11 @@ class MediaFormatterTest {
 
   @Test
   void aDeviceBelow512MiBIsRefused() {
-    MediaFormatter.checkSize(Layout.MIN_DEVICE_BYTES);
+    MediaFormatter.checkSize("cache", Layout.MIN_DEVICE_BYTES);
     MediaException e =
         assertThrows(
-            MediaException.class, () -> MediaFormatter.checkSize(Layout.MIN_DEVICE_BYTES - 1));
+            MediaException.class,
+            () -> MediaFormatter.checkSize("cache", Layout.MIN_DEVICE_BYTES - 1));
     assertEquals(Kind.TOO_SMALL, e.kind());
   }
 
@@ -170,7 +171,7 @@ class MediaFormatterTest {
 
   /** What a reader sees of the region. */
   private static String describe() {
-    CacheMedia media = CacheMedia.read(region.view());
+    CacheMedia media = CacheMedia.read("cache", region.view());
     StringBuilder text = new StringBuilder();
     text.append(media.superblock()).append(media.info());
     text.append(media.keyTail()).append(media.dirtyTail());
@@ -184,7 +185,7 @@ class MediaFormatterTest {
   }
 
   private void assertEmptyCache(boolean dataCrc) {
-    CacheMedia media = CacheMedia.read(region.view());
+    CacheMedia media = CacheMedia.read("cache", region.view());
     int segments = MediaBuilder.SMALL_SEGMENTS;
     assertEquals(new Superblock(0, segments), media.superblock(), "seed " + seed);
     int flags = CacheInfo.flags(dataCrc, CacheMode.WRITE_BACK, GC_PERCENT);

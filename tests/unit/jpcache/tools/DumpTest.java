@@ -56,7 +56,7 @@ class DumpTest {
   private String dump(Function<PrintWriter, Outline> outline, boolean keys) {
     StringWriter text = new StringWriter();
     PrintWriter out = new PrintWriter(text);
-    new Dump(CacheMedia.read(media.view()), outline.apply(out)).run(keys);
+    new Dump(CacheMedia.read("cache", media.view()), outline.apply(out)).run(keys);
     out.flush();
     return text.toString();
   }
@@ -148,7 +148,7 @@ class DumpTest {
 
   @Test
   void dirtyBytesAreCountedOnceAndCleanOnesNot() {
-    assertEquals(512, DirtyData.bytes(CacheMedia.read(media.view())));
+    assertEquals(512, DirtyData.bytes(CacheMedia.read("cache", media.view())));
     media.dirtyTail(0, 0);
     media.kset(
         7,
@@ -158,8 +158,8 @@ class DumpTest {
         new LogKey(0, 512, 2, 1, 0, 5, 0),
         new LogKey(1 << 20, 4096, 2, 1, 0, 5, 0));
     // 12 KiB of which a clean key covers a sector, which the log's last kset writes again.
-    assertEquals(12288, DirtyData.bytes(CacheMedia.read(media.view())));
+    assertEquals(12288, DirtyData.bytes(CacheMedia.read("cache", media.view())));
     media.dirtyTail(0, 184);
-    assertEquals(512, DirtyData.bytes(CacheMedia.read(media.view())));
+    assertEquals(512, DirtyData.bytes(CacheMedia.read("cache", media.view())));
   }
 }
