@@ -6,7 +6,6 @@ import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
-import jpcache.media.MediaException;
 import picocli.CommandLine;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -60,23 +59,12 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
   @Override
   public int handleExecutionException(Exception e, CommandLine command, ParseResult parsed) {
-    return tell(e, cacheName(e, command.getParseResult()), command.getErr());
-  }
-
-  /** Media know the place of what is wrong with them, but not which device they are on. */
-  private static String cacheName(Exception e, ParseResult parsed) {
-    return e instanceof MediaException && parsed.hasMatchedOption("--cache")
-        ? parsed.matchedOptionValue("--cache", "") + ": "
-        : "";
+    return tell(e, command.getErr());
   }
 
   /** Tells of a failure in one line, by {@code --verbose} with its trace; returns the exit code. */
   int tell(Throwable failure, PrintWriter err) {
-    return tell(failure, "", err);
-  }
-
-  private int tell(Throwable failure, String where, PrintWriter err) {
-    err.println(oneLine("jpcache: " + where + explain(failure)));
+    err.println(oneLine("jpcache: " + explain(failure)));
     if (verbose.getAsBoolean()) {
       failure.printStackTrace(err);
     }

@@ -79,6 +79,13 @@ public final class Extent {
     return of(from, to - from, segment(extent), place(extent) + (from - start(extent)));
   }
 
+  /**
+   * Whether two extents are parts of one: where both have a sector, they have it from one place.
+   */
+  static boolean sameData(long a, long b) {
+    return segment(a) == segment(b) && place(a) - start(a) == place(b) - start(b);
+  }
+
   /** The greatest extent that starts at this sector, whatever else it says. */
   static long lastStartingAt(int start) {
     return ((start + 1L) << START_SHIFT) - 1;

@@ -42,7 +42,7 @@ class LogPropertyTest {
         MediaBuilder.create(directory.resolve("media"), MediaBuilder.SMALL_BYTES)) {
       writeSegments(media);
       Position head = writeLog(media);
-      CacheMedia read = CacheMedia.read(media.view());
+      CacheMedia read = CacheMedia.read("cache", media.view());
       checkReader(read, head);
       checkReplay(read, head);
     }
