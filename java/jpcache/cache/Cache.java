@@ -27,7 +27,8 @@ import jpcache.pmem.PmemRegion;
  * has no room the write waits in the {@link Backlog}, and nothing behind it does.
  *
  * <p>Life of a read: the subtree tells the extents; those are copied out of persistent memory, the
- * holes between them are read from the backing device, asynchronously.
+ * holes between them are read from the backing device, asynchronously, and enter the cache as clean
+ * data ({@link Fills}).
  *
  * <p>Life of the data afterwards: {@link WriteBack} brings the log to the backing device in order,
  * the {@link GarbageCollector} forgets the oldest of what has been brought there; {@link
@@ -48,6 +49,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final KeyLog log;
   private final Tails tails;
   private final Backlog backlog;
+  private final Fills fills;
   private final WriteBack writeBack;
   private final Maintenance maintenance;
   private final long dirtyBytesAtStart;
@@ -79,6 +81,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     tails = new Tails(metadata, media.keyTail(), dirtyTail);
     dirtyBytesAtStart = summary.dirtyBytes();
     backlog = new Backlog(this::wake);
+    fills = new Fills(this);
     writeBack = new WriteBack(media, region, segments, backing, tails);
     maintenance =
         new Maintenance(
@@ -247,6 +250,15 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return tails;
   }
 
+  Fills fills() {
+    return fills;
+  }
+
+  /** Whether writes wait for room, or more segments are used than the cache wants. */
+  boolean needsRoom() {
+    return !backlog.isEmpty() || usedPercent() >= gcPercent();
+  }
+
   Backlog backlog() {
     return backlog;
   }
@@ -258,7 +270,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   /** What the backing device does not have, in percent of all that the cache could hold. */
   int dirtyPercent() {
     long dirtyBytes =
-        dirtyBytesAtStart + log.head().writtenDataBytes() - writeBack.writtenBackBytes();
+        dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
     return (int) (100 * dirtyBytes / ((long) segments.count() * Layout.SEGMENT_DATA_BYTES));
   }
 

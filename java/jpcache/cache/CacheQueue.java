@@ -15,6 +15,7 @@ import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
+import jpcache.media.Layout;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -32,6 +33,8 @@ import org.jspecify.annotations.Nullable;
 final class CacheQueue implements BlockQueue {
   /** Room in the log is taken for so many keys at once, to take its lock less often. */
   private static final int KEYS_RESERVED_AT_ONCE = 64;
+
+  private static final int RECYCLED = -1;
 
   private final Cache cache;
   private final PmemRegion region;
@@ -54,6 +57,11 @@ final class CacheQueue implements BlockQueue {
   private final DataHead.Room room = new DataHead.Room();
   private final ExtentList extents = new ExtentList();
   private long[] generations = new long[16];
+  private final List<Fill> holes = new ArrayList<>();
+
+  /** The read that is being looked up, once it has met a hole. */
+  private @Nullable Miss miss;
+
   private final Crc32c crc = new Crc32c();
 
   CacheQueue(Cache cache, int lane) {
@@ -157,25 +165,49 @@ final class CacheQueue implements BlockQueue {
 
   private void insertKeys() {
     for (int piece = 0; piece < staged.pieces(); piece++) {
-      long offset = staged.offset(piece);
-      int length = staged.length(piece);
-      int segment = staged.segment(piece);
-      int segmentOffset = staged.segmentOffset(piece);
-      int kset = log.indexOf(offset);
-      Subtree subtree = map.subtree(offset);
+      Subtree subtree = map.subtree(staged.offset(piece));
       synchronized (subtree) {
-        subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
-        tickets[kset] =
-            log.openKset(kset)
-                .append(
-                    offset,
-                    length,
-                    segment,
-                    segmentOffset,
-                    segments.generation(segment),
-                    staged.dataCrc(piece));
+        cache.fills().overtake(staged.offset(piece), staged.length(piece));
+        tickets[log.indexOf(staged.offset(piece))] = insertKey(subtree, piece, 0);
       }
     }
+  }
+
+  /**
+   * Instead of {@link #commit}, for what has been staged of one subtree and is on the backing
+   * device already: its keys enter as clean ones. Nobody waits for them to be durable. Called with
+   * the subtree's lock held, after a drain.
+   */
+  void insertClean(Subtree subtree) {
+    for (int piece = 0; piece < staged.pieces(); piece++) {
+      insertKey(subtree, piece, Layout.KEY_FLAG_CLEAN);
+    }
+    staged.clear();
+  }
+
+  /** Instead of {@link #commit}: gives back what has been staged, and completes nothing. */
+  void abandon() {
+    dropPieces(0);
+    staged.clear();
+    fuaStaged = false;
+  }
+
+  /** With the subtree's lock held; returns the key's ticket in its open kset. */
+  private long insertKey(Subtree subtree, int piece, int flags) {
+    long offset = staged.offset(piece);
+    int length = staged.length(piece);
+    int segment = staged.segment(piece);
+    int segmentOffset = staged.segmentOffset(piece);
+    subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
+    return log.openKset(log.indexOf(offset))
+        .append(
+            offset,
+            length,
+            flags,
+            segment,
+            segmentOffset,
+            segments.generation(segment),
+            staged.dataCrc(piece));
   }
 
   private void makeKeysDurable() {
@@ -202,70 +234,57 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
-    @Nullable Miss miss = null; // made at the first hole
+    miss = null;
     long end = offsetBytes + lengthBytes;
-    long holeStart = offsetBytes;
     int errno = 0;
     for (long at = offsetBytes; at < end && errno == 0; ) {
       long subtreeStart = at & -SUBTREE_BYTES;
       long to = Math.min(end, subtreeStart + SUBTREE_BYTES);
-      errno = copyOut(subtreeStart, at, to, address - offsetBytes);
-      for (int i = 0; i < extents.size(); i++) {
-        long extent = extents.get(i);
-        long start = subtreeStart + Extent.startBytes(extent);
-        if (holeStart < start) {
-          miss = readHole(miss, offsetBytes, address, holeStart, start, done);
-        }
-        holeStart = start + Extent.lengthBytes(extent);
-      }
+      errno = readPart(subtreeStart, at, to, address - offsetBytes, done);
       at = to;
-    }
-    if (holeStart < end && errno == 0) {
-      miss = readHole(miss, offsetBytes, address, holeStart, end, done);
     }
     if (miss == null) {
       done.complete(errno);
     } else {
       miss.complete(errno);
+      miss = null;
     }
   }
 
   /**
-   * Copies what is cached of a part of a subtree; {@link #extents} are then what it was.
+   * Reads a part of a subtree: copies what is cached, and begins to read the holes between.
    *
-   * <p>No lock is held meanwhile, so a segment may be recycled under the copy: its generation
-   * tells, and the part is looked up again.
+   * <p>No lock is held while data is copied, so a segment may be recycled under the copy: its
+   * generation tells, and what was copied of it is looked up again.
    *
    * @param addressOfZero where the logical device's first byte would go
    */
-  private int copyOut(long subtreeStart, long from, long to, long addressOfZero) {
-    boolean recycled;
-    do {
-      recycled = false;
-      lookUp(from, to);
-      for (int i = 0; i < extents.size() && !recycled; i++) {
-        long extent = extents.get(i);
-        long place = segments.dataOffset(Extent.segment(extent)) + Extent.placeBytes(extent);
-        long target = addressOfZero + subtreeStart + Extent.startBytes(extent);
-        try {
-          PmemReads.copy(region.view(), place, target, Extent.lengthBytes(extent));
-        } catch (PoisonedMemoryException e) {
-          return Errno.EIO;
-        }
-        VarHandle.acquireFence(); // the generation must not be read before the data has been
-        recycled = segments.generation(Extent.segment(extent)) != generations[i];
+  private int readPart(long subtreeStart, long from, long to, long addressOfZero, Completion done) {
+    lookUp(subtreeStart, from, to, addressOfZero, done);
+    for (int i = 0; i < holes.size(); i++) {
+      Fill hole = holes.get(i);
+      cache.backing().read(hole.offsetBytes, hole.lengthBytes, hole.address, hole);
+    }
+    holes.clear();
+    int errno = 0;
+    for (int i = 0; i < extents.size() && errno == 0; i++) {
+      errno = copyOut(extents.get(i), generations[i], addressOfZero + subtreeStart);
+      if (errno == RECYCLED) {
+        long extentStart = subtreeStart + Extent.startBytes(extents.get(i));
+        // The rest of the part from here on is looked up again; holes in it may be read twice.
+        return readPart(subtreeStart, extentStart, to, addressOfZero, done);
       }
-    } while (recycled);
-    return 0;
+    }
+    return errno;
   }
 
-  /** Finds the extents of a part of a subtree, and the generations that their segments have now. */
-  private void lookUp(long from, long to) {
+  /**
+   * Finds what is cached of a part of a subtree, with the generations that the segments have now,
+   * and registers the holes between as {@link Fills}: {@link #holes} are those to be read.
+   */
+  private void lookUp(long subtreeStart, long from, long to, long addressOfZero, Completion done) {
     extents.clear();
-    Subtree subtree = map.find(from);
-    if (subtree == null) {
-      return;
-    }
+    Subtree subtree = map.subtree(from);
     int start = Extent.sectorInSubtree(from);
     int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
     synchronized (subtree) {
@@ -273,18 +292,44 @@ final class CacheQueue implements BlockQueue {
       if (generations.length < extents.size()) {
         generations = new long[2 * extents.size()];
       }
+      long holeStart = from;
       for (int i = 0; i < extents.size(); i++) {
-        generations[i] = segments.generation(Extent.segment(extents.get(i)));
+        long extent = extents.get(i);
+        generations[i] = segments.generation(Extent.segment(extent));
+        long extentStart = subtreeStart + Extent.startBytes(extent);
+        if (holeStart < extentStart) {
+          addHole(holeStart, extentStart, addressOfZero, done);
+        }
+        holeStart = extentStart + Extent.lengthBytes(extent);
+      }
+      if (holeStart < to) {
+        addHole(holeStart, to, addressOfZero, done);
       }
     }
   }
 
-  private Miss readHole(
-      @Nullable Miss miss, long requestOffset, long address, long from, long to, Completion done) {
-    Miss m = miss != null ? miss : new Miss(done);
-    m.addPart();
-    cache.backing().read(from, (int) (to - from), address + (from - requestOffset), m);
-    return m;
+  private void addHole(long from, long to, long addressOfZero, Completion done) {
+    if (miss == null) {
+      miss = new Miss(done);
+    }
+    miss.addPart();
+    Fill fill = cache.fills().begin(from, (int) (to - from), addressOfZero + from, miss);
+    if (fill != null) {
+      holes.add(fill);
+    }
+  }
+
+  private int copyOut(long extent, long generation, long addressOfSubtree) {
+    int segment = Extent.segment(extent);
+    long place = segments.dataOffset(segment) + Extent.placeBytes(extent);
+    long target = addressOfSubtree + Extent.startBytes(extent);
+    try {
+      PmemReads.copy(region.view(), place, target, Extent.lengthBytes(extent));
+    } catch (PoisonedMemoryException e) {
+      return Errno.EIO;
+    }
+    VarHandle.acquireFence(); // the generation must not be read before the data has been
+    return segments.generation(segment) == generation ? 0 : RECYCLED;
   }
 
   @Override

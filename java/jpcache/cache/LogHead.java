@@ -46,7 +46,7 @@ final class LogHead {
   private int zeroedEndBytes;
 
   private long reservedBytes;
-  private long writtenDataBytes;
+  private long writtenDirtyBytes;
 
   LogHead(PmemRegion region, SegmentTable segments, Position head) {
     this.region = region;
@@ -61,9 +61,9 @@ final class LogHead {
     return new Position(segment, offsetBytes);
   }
 
-  /** How many bytes of data the keys of all ksets written so far stand for. */
-  synchronized long writtenDataBytes() {
-    return writtenDataBytes;
+  /** How many bytes of dirty data the keys of all ksets written so far stand for. */
+  synchronized long writtenDirtyBytes() {
+    return writtenDirtyBytes;
   }
 
   /**
@@ -93,9 +93,9 @@ final class LogHead {
    * Writes a sealed kset, whose keys had room reserved. Durable, and within replay's reach, when
    * this returns.
    *
-   * @param dataBytes how many bytes of data its keys stand for
+   * @param dirtyBytes how many bytes of dirty data its keys stand for
    */
-  synchronized void write(Kset kset, long dataBytes) {
+  synchronized void write(Kset kset, long dirtyBytes) {
     int size = kset.sizeBytes();
     if (offsetBytes + size + KSET_HEADER_BYTES > SEGMENT_DATA_BYTES) {
       startNextSegment();
@@ -104,7 +104,7 @@ final class LogHead {
     region.persist(segments.dataOffset(segment) + offsetBytes, kset.address(), size);
     offsetBytes += size;
     reservedBytes -= (long) kset.keyCount() * KEY_MAX_BYTES;
-    writtenDataBytes += dataBytes;
+    writtenDirtyBytes += dirtyBytes;
   }
 
   private void startNextSegment() {

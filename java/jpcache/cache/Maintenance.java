@@ -68,11 +68,11 @@ public final class Maintenance {
   public long step(long nowNanos) {
     long next = closeAgedKsets(nowNanos);
     boolean got = false;
-    if (needsRoom()) {
+    if (cache.needsRoom()) {
       got = collector.run();
       got |= cache.backlog().serve(backlogQueue);
     }
-    if (!got || needsRoom()) {
+    if (!got || cache.needsRoom()) {
       next = Math.min(next, writeBack(nowNanos));
     }
     return got ? 0 : next;
@@ -90,10 +90,6 @@ public final class Maintenance {
       }
     }
     return 0;
-  }
-
-  private boolean needsRoom() {
-    return !cache.backlog().isEmpty() || cache.usedPercent() >= cache.gcPercent();
   }
 
   private long closeAgedKsets(long nowNanos) {
@@ -120,7 +116,7 @@ public final class Maintenance {
     if (retryPauseNanos > 0 && nowNanos - retryAtNanos < 0) {
       return retryAtNanos - nowNanos;
     }
-    boolean all = needsRoom() || cache.dirtyPercent() >= cache.options().dirtyPercent();
+    boolean all = cache.needsRoom() || cache.dirtyPercent() >= cache.options().dirtyPercent();
     long ageNanos = TimeUnit.MILLISECONDS.toNanos(cache.options().writeBackAgeMs());
     if (!all && dirty.equals(mark)) {
       // All up to the mark is done: what has come since gets its own time.
