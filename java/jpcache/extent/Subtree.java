@@ -30,6 +30,10 @@ public final class Subtree {
 
   private long[][] leaves = {new long[LEAF_MIN_CAPACITY]};
   private int[] counts = {0};
+
+  /** Where the first extent of each leaf begins: the search for a leaf touches no leaf. */
+  private int[] starts = {0};
+
   private int leafCount = 1;
   private final long[] replacement = new long[1 + MAX_GROWTH];
 
@@ -141,12 +145,11 @@ public final class Subtree {
 
   /** The leaf where a sector belongs: the last one whose first extent begins at or before it. */
   private int leafOf(int sector) {
-    long key = Extent.lastStartingAt(sector);
     int low = 0;
     int high = leafCount - 1;
     while (low < high) {
       int middle = (low + high + 1) >>> 1;
-      if (leaves[middle][0] <= key) {
+      if (starts[middle] <= sector) {
         low = middle;
       } else {
         high = middle - 1;
@@ -192,14 +195,17 @@ public final class Subtree {
     if (leafCount == leaves.length) {
       leaves = Arrays.copyOf(leaves, 2 * leafCount);
       counts = Arrays.copyOf(counts, 2 * leafCount);
+      starts = Arrays.copyOf(starts, 2 * leafCount);
     }
     System.arraycopy(leaves, leaf + 1, leaves, leaf + 2, leafCount - leaf - 1);
     System.arraycopy(counts, leaf + 1, counts, leaf + 2, leafCount - leaf - 1);
+    System.arraycopy(starts, leaf + 1, starts, leaf + 2, leafCount - leaf - 1);
     int moved = counts[leaf] - cut;
     long[] back = new long[Math.max(LEAF_MIN_CAPACITY, moved + MAX_GROWTH)];
     System.arraycopy(leaves[leaf], cut, back, 0, moved);
     leaves[leaf + 1] = back;
     counts[leaf + 1] = moved;
+    starts[leaf + 1] = Extent.start(back[0]);
     leaves[leaf] = Arrays.copyOf(leaves[leaf], cut + MAX_GROWTH);
     counts[leaf] = cut;
     leafCount++;
@@ -212,12 +218,14 @@ public final class Subtree {
     int kept = counts[endLeaf] - endIndex;
     System.arraycopy(leaves[endLeaf], endIndex, leaves[endLeaf], 0, kept);
     counts[endLeaf] = kept;
+    starts[endLeaf] = kept == 0 ? 0 : Extent.start(leaves[endLeaf][0]);
     removeLeaves(leaf + 1, kept == 0 ? endLeaf + 1 : endLeaf);
   }
 
   private void removeLeaves(int from, int to) {
     System.arraycopy(leaves, to, leaves, from, leafCount - to);
     System.arraycopy(counts, to, counts, from, leafCount - to);
+    System.arraycopy(starts, to, starts, from, leafCount - to);
     int removed = to - from;
     Arrays.fill(leaves, leafCount - removed, leafCount, EMPTY);
     leafCount -= removed;
@@ -237,5 +245,6 @@ public final class Subtree {
     }
     System.arraycopy(replacement, 0, extents, index, pieces);
     counts[leaf] = newCount;
+    starts[leaf] = newCount == 0 ? 0 : Extent.start(extents[0]);
   }
 }
