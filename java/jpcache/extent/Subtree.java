@@ -164,9 +164,49 @@ public final class Subtree {
    */
   private int firstEndingAfter(int leaf, int sector) {
     long[] extents = leaves[leaf];
-    long key = Extent.lastStartingAt(sector);
+    int count = counts[leaf];
+    int after =
+        firstStartingAfter(extents, count, Extent.lastStartingAt(sector), guess(leaf, sector));
+    return after > 0 && Extent.end(extents[after - 1]) > sector ? after - 1 : after;
+  }
+
+  /**
+   * Where in its leaf an extent at this sector would be if all were of one length. It mostly is
+   * nearby, and each leap of a binary search is a cache miss.
+   */
+  private int guess(int leaf, int sector) {
+    int from = starts[leaf];
+    int to = leaf + 1 < leafCount ? starts[leaf + 1] : Extent.SUBTREE_SECTORS;
+    return Math.clamp(
+        (long) (sector - from) * counts[leaf] / Math.max(1, to - from),
+        0,
+        Math.max(0, counts[leaf] - 1));
+  }
+
+  /** The first of the extents that is greater than a key: searched from a guess outwards. */
+  private static int firstStartingAfter(long[] extents, int count, long key, int guess) {
     int low = 0;
-    int high = counts[leaf];
+    int high = count;
+    int step = 1;
+    if (count > 0 && extents[guess] <= key) {
+      low = guess + 1;
+      int probe = low;
+      while (probe < high && extents[probe] <= key) {
+        low = probe + 1;
+        step *= 2;
+        probe += step;
+      }
+      high = Math.min(probe, high);
+    } else if (count > 0) {
+      high = guess;
+      int probe = guess - 1;
+      while (probe >= 0 && extents[probe] > key) {
+        high = probe;
+        step *= 2;
+        probe -= step;
+      }
+      low = Math.max(probe + 1, 0);
+    }
     while (low < high) {
       int middle = (low + high) >>> 1;
       if (extents[middle] <= key) {
@@ -175,7 +215,7 @@ public final class Subtree {
         high = middle;
       }
     }
-    return low > 0 && Extent.end(extents[low - 1]) > sector ? low - 1 : low;
+    return low;
   }
 
   /** The leaf where a sector belongs, cut in two first if an insertion could overflow it. */
