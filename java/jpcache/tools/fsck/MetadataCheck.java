@@ -89,7 +89,12 @@ final class MetadataCheck {
       // The first generation that was ever written: the power was cut, and 0 still stands.
       findings.accept(
           lost.asNotice()
-              .repairedBy("writes generation 0", writer -> writer.generation(cacheSegment, 0)));
+              .repairedBy(
+                  "writes generation 0",
+                  writer -> {
+                    writer.generation(cacheSegment, 0);
+                    writer.generation(cacheSegment, 0); // whichever replica is the torn one
+                  }));
     } else if (torn > 1) {
       findings.accept(lost);
     }

@@ -100,7 +100,10 @@ final class TailsCheck {
   private static Finding writesKeyTail(Finding finding, Position keyTail) {
     return finding.repairedBy(
         "writes key_tail " + keyTail + " there: all key sets are written back again",
-        writer -> writer.dirtyTail(keyTail));
+        writer -> {
+          writer.dirtyTail(keyTail);
+          writer.dirtyTail(keyTail); // and in the place of the bad one
+        });
   }
 
   private static Chain walk(CacheMedia media) {
