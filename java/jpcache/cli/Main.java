@@ -45,7 +45,8 @@ public final class Main implements Callable<Integer> {
         new FormatCommand(),
         new ViewCommand(),
         new DumpCommand(),
-        new FsckCommand());
+        new FsckCommand(),
+        new RescueCommand());
   }
 
   public static void main(String[] args) {
