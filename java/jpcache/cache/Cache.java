@@ -1,5 +1,6 @@
 package jpcache.cache;
 
+import java.lang.foreign.Arena;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
@@ -10,12 +11,14 @@ import jpcache.extent.ExtentMap;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.KernelStatus;
+import jpcache.media.KeyData;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The cache engine: a block device whose writes land in persistent memory, in front of a slow one.
@@ -116,11 +119,18 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What a replay makes of the log: the extents, and how often each segment is referred to. */
   private static final class Replayed {
+    private final CacheMedia media;
+    private final @Nullable KeyData keyData;
     final ExtentMap map;
     final int[] references;
     final LogReplay.Summary summary;
 
     Replayed(CacheMedia media, long logicalBytes) {
+      this.media = media;
+      keyData =
+          media.info().dataCrc()
+              ? new KeyData(media.view(), media.segments(), Arena.ofAuto())
+              : null;
       map = new ExtentMap(logicalBytes);
       references = new int[media.segments().count()];
       summary = LogReplay.run(media, logicalBytes, this::insert);
@@ -128,11 +138,27 @@ public final class Cache implements BlockDevice, AutoCloseable {
     }
 
     private void insert(Kset kset, int key) {
+      requireIntactData(kset, key);
       long offset = kset.keyOffset(key);
       int segment = kset.keySegment(key);
       references[segment]++;
       map.subtree(offset)
           .insert(Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+    }
+
+    /** As the kernel does when it attaches: wrong data is not served, not even in part. */
+    private void requireIntactData(Kset kset, int key) {
+      if (keyData != null && keyData.crc(kset, key) != kset.keyDataCrc(key)) {
+        throw new UserException(
+            media.device()
+                + ": the data of logical bytes "
+                + kset.keyOffset(key)
+                + " to "
+                + (kset.keyOffset(key) + kset.keyLength(key))
+                + " in segment "
+                + kset.keySegment(key)
+                + " does not fit its data_crc; `jpcache fsck` finds all such places");
+      }
     }
   }
 
