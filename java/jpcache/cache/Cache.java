@@ -213,6 +213,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
     wakeUp.run();
   }
 
+  /** To be called when what writes wait for has come, or can be made, by another than them. */
+  void roomMayHaveCome() {
+    if (!backlog.isEmpty()) {
+      wake();
+    }
+  }
+
   /** Fails the writes that wait for room: what is to stop must not wait for a slow device. */
   public void stopWaiting() {
     backlog.close();

@@ -78,11 +78,14 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
-    // Who waits already has waited longer.
     Backlog backlog = cache.backlog();
-    if (!backlog.isEmpty() || !stage(offsetBytes, lengthBytes, address, fua, done)) {
-      backlog.add(offsetBytes, lengthBytes, address, fua, done);
+    // Who waits already has waited longer.
+    if (backlog.isEmpty() && stage(offsetBytes, lengthBytes, address, fua, done)) {
+      return;
     }
+    // What the batch has staged comes before this write, and its room may be what this one needs.
+    publish();
+    backlog.add(offsetBytes, lengthBytes, address, fua, done);
   }
 
   /**
@@ -149,18 +152,26 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void commit() {
-    if (staged.pieces() > 0) {
-      region.drain();
-      insertKeys();
-      if (fuaStaged || cache.durability() == Durability.ACK) {
-        makeKeysDurable();
-      }
-      fuaStaged = false;
-      staged.completeAll();
-    }
+    publish();
+    staged.completeAll();
     if (!flushes.isEmpty()) {
       completeFlushes();
     }
+  }
+
+  /** Makes what has been staged visible and, where that is promised, durable; completes nothing. */
+  private void publish() {
+    if (staged.pieces() == 0) {
+      return;
+    }
+    region.drain();
+    insertKeys();
+    if (fuaStaged || cache.durability() == Durability.ACK) {
+      makeKeysDurable();
+    }
+    fuaStaged = false;
+    staged.dropPieces(0);
+    cache.roomMayHaveCome();
   }
 
   private void insertKeys() {
@@ -339,5 +350,6 @@ final class CacheQueue implements BlockQueue {
     flushes.clear();
     log.head().release(reservedKeys);
     reservedKeys = 0;
+    cache.roomMayHaveCome();
   }
 }
