@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import jpcache.backing.BackingDevice;
@@ -85,6 +86,12 @@ final class ServeCommand implements Callable<Integer> {
       description = "How many segments are filled side by side; by default one for each processor.")
   private @Nullable Integer threads;
 
+  @Option(
+      names = "--force",
+      description =
+          "Serve this backing device whatever the cache's label says, and label the cache for it.")
+  private boolean force;
+
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
 
@@ -141,14 +148,13 @@ final class ServeCommand implements Callable<Integer> {
   private Serving start(
       String cachePath, @Nullable Long createBytes, String backingPath, List<NbdUri> addresses) {
     CacheOptions options = cacheOptions();
-    PmemRegion region = openOrCreate(cachePath, createBytes);
-    BackingDevice device;
+    BackingDevice device = BackingDevices.open(backingPath, BackingOptions.readWrite());
+    PmemRegion region;
+    List<String> notices = new ArrayList<>();
     try {
-      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
-      settings.requireAgreement(cachePath, info);
-      device = BackingDevices.open(backingPath, BackingOptions.readWrite());
+      region = openCache(cachePath, createBytes, BackingLabel.of(device), notices);
     } catch (Throwable e) {
-      region.close();
+      device.close();
       throw e;
     }
     Serving serving =
@@ -159,6 +165,7 @@ final class ServeCommand implements Callable<Integer> {
             NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
             Serving.exportNames(export, addresses));
     tellKind(region);
+    notices.forEach(this::notice);
     return serving;
   }
 
@@ -173,10 +180,24 @@ final class ServeCommand implements Callable<Integer> {
     return new CacheOptions(threads, durability);
   }
 
-  private PmemRegion openOrCreate(String path, @Nullable Long createBytes) {
+  private PmemRegion openCache(
+      String path, @Nullable Long createBytes, BackingLabel label, List<String> notices) {
+    PmemRegion region = openOrCreate(path, createBytes, label);
+    try {
+      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
+      settings.requireAgreement(path, info);
+      label.check(region, force, notices::add);
+      return region;
+    } catch (Throwable e) {
+      region.close();
+      throw e;
+    }
+  }
+
+  private PmemRegion openOrCreate(String path, @Nullable Long createBytes, BackingLabel label) {
     if (createBytes != null && !Files.exists(Path.of(path), LinkOption.NOFOLLOW_LINKS)) {
       return new CacheMaker(settings, CacheInfo.GC_PERCENT_DEFAULT)
-          .create(path, createBytes, pmem.binding);
+          .create(path, createBytes, pmem.binding, label.ofNewCache());
     }
     PmemRegion region = PmemFiles.open(path, pmem.binding);
     if (createBytes != null && createBytes != region.sizeBytes()) {
@@ -192,20 +213,23 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private void tellKind(PmemRegion region) {
-    PrintWriter err = spec.commandLine().getErr();
     switch (region.kind()) {
       case REAL -> {}
       case EMULATED ->
-          err.println(
-              "jpcache: "
-                  + region.name()
+          notice(
+              region.name()
                   + ": emulated persistent memory: a power cut loses it, a crash does not");
       case NOT_PMEM ->
-          err.println(
-              "jpcache: "
-                  + region.name()
+          notice(
+              region.name()
                   + ": not persistent memory: every write goes through the kernel, slowly");
     }
+  }
+
+  /** What the user should know, on a line of its own. */
+  private void notice(String text) {
+    PrintWriter err = spec.commandLine().getErr();
+    err.println(Failures.oneLine("jpcache: " + text));
     err.flush();
   }
 
