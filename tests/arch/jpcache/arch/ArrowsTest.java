@@ -49,7 +49,11 @@ class ArrowsTest {
 
   /** Libraries, and the one package that may use each; jspecify's annotations are everybody's. */
   private static final Map<String, String> LIBRARIES =
-      Map.of("picocli..", "cli", "com.sun.jna..", "pmem");
+      Map.of(
+          "picocli..", "cli",
+          "com.sun.jna..", "pmem",
+          "org.HdrHistogram..", "metrics",
+          "com.sun.net.httpserver..", "metrics");
 
   private static final JavaClasses OURS =
       new ClassFileImporter().importPath(Path.of("target/classes"));
