@@ -37,6 +37,7 @@ class ArrowsTest {
           Map.entry("backing", Set.of("base")),
           Map.entry("block", Set.of("base")),
           Map.entry("metrics", Set.of("base")),
+          Map.entry("control", Set.of("base")),
           Map.entry(
               "cache", Set.of("base", "pmem", "media", "extent", "backing", "block", "metrics")),
           Map.entry("nbd", Set.of("base", "block", "metrics")),
@@ -45,7 +46,7 @@ class ArrowsTest {
               "cli",
               Set.of(
                   "base", "pmem", "media", "extent", "backing", "block", "metrics", "cache", "nbd",
-                  "tools")));
+                  "tools", "control")));
 
   /** Libraries, and the one package that may use each; jspecify's annotations are everybody's. */
   private static final Map<String, String> LIBRARIES =
