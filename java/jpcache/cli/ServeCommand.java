@@ -87,6 +87,25 @@ final class ServeCommand implements Callable<Integer> {
   private @Nullable Integer threads;
 
   @Option(
+      names = "--dirty-age",
+      paramLabel = "SECONDS",
+      defaultValue = "5",
+      description = "Write data back when it has been dirty for so long; by default 5.")
+  private int dirtyAge;
+
+  @Option(
+      names = "--dirty-percent",
+      paramLabel = "N",
+      defaultValue = "25",
+      description = "Or when it makes up so much of the cache; by default 25.")
+  private int dirtyPercent;
+
+  @Option(
+      names = "--writeback-on-stop",
+      description = "Write everything back before ending; otherwise it is left for the next time.")
+  private boolean writeBackOnStop;
+
+  @Option(
       names = "--force",
       description =
           "Serve this backing device whatever the cache's label says, and label the cache for it.")
@@ -121,6 +140,9 @@ final class ServeCommand implements Callable<Integer> {
     try (Serving serving = start(cachePath, create, backingPath, addresses)) {
       ready(serving);
       stop.await();
+      if (writeBackOnStop) {
+        serving.stopAndWriteBack();
+      }
     }
   }
 
@@ -170,14 +192,18 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private CacheOptions cacheOptions() {
+    CacheOptions options =
+        CacheOptions.defaults()
+            .withDurability(durability)
+            .withWriteBack(1000 * dirtyAge, dirtyPercent);
     if (threads == null) {
-      return new CacheOptions(CacheOptions.defaults().lanes(), durability);
+      return options;
     }
     if (threads < 1 || threads > CacheOptions.MAX_LANES) {
       throw new ParameterException(
           spec.commandLine(), "--threads " + threads + ": not 1 to " + CacheOptions.MAX_LANES);
     }
-    return new CacheOptions(threads, durability);
+    return options.withLanes(threads);
   }
 
   private PmemRegion openCache(

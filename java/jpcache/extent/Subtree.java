@@ -56,12 +56,30 @@ public final class Subtree {
    * </pre>
    */
   public void insert(long extent) {
-    int start = Extent.start(extent);
-    int end = Extent.end(extent);
+    splice(Extent.start(extent), Extent.end(extent), extent);
+  }
+
+  /**
+   * Takes out what is left of an extent that was put in before: the parts of it that nothing has
+   * covered since.
+   */
+  public void remove(long extent, ExtentList scratch) {
+    scratch.clear();
+    overlaps(Extent.start(extent), Extent.end(extent), scratch);
+    for (int i = 0; i < scratch.size(); i++) {
+      long part = scratch.get(i);
+      if (Extent.sameData(part, extent)) {
+        splice(Extent.start(part), Extent.end(part), NONE);
+      }
+    }
+  }
+
+  /** Clears some sectors and, unless it is {@link #NONE}, puts an extent there. */
+  private void splice(int start, int end, long extent) {
     int leaf = leafWithRoom(start);
     int index = firstEndingAfter(leaf, start);
 
-    // The run of extents that overlap the new one is replaced by it, with what the first keeps in
+    // The run of extents that overlap is replaced by the new one, with what the first keeps in
     // front of it and what the last keeps behind it.
     int pieces = 0;
     int endLeaf = leaf;
@@ -81,7 +99,9 @@ public final class Subtree {
         break;
       }
     }
-    replacement[pieces++] = extent;
+    if (extent != NONE) {
+      replacement[pieces++] = extent;
+    }
     if (last != NONE && Extent.end(last) > end) {
       replacement[pieces++] = Extent.slice(last, end, Extent.end(last));
     }
@@ -90,6 +110,9 @@ public final class Subtree {
       endIndex = counts[leaf];
     }
     replace(leaf, index, endIndex, pieces);
+    if (counts[leaf] == 0 && leafCount > 1) {
+      removeLeaves(leaf, leaf + 1);
+    }
   }
 
   int leafCount() {
@@ -189,10 +212,13 @@ public final class Subtree {
     int kept = counts[endLeaf] - endIndex;
     System.arraycopy(leaves[endLeaf], endIndex, leaves[endLeaf], 0, kept);
     counts[endLeaf] = kept;
-    int firstKept = kept == 0 ? endLeaf + 1 : endLeaf;
-    System.arraycopy(leaves, firstKept, leaves, leaf + 1, leafCount - firstKept);
-    System.arraycopy(counts, firstKept, counts, leaf + 1, leafCount - firstKept);
-    int removed = firstKept - (leaf + 1);
+    removeLeaves(leaf + 1, kept == 0 ? endLeaf + 1 : endLeaf);
+  }
+
+  private void removeLeaves(int from, int to) {
+    System.arraycopy(leaves, to, leaves, from, leafCount - to);
+    System.arraycopy(counts, to, counts, from, leafCount - to);
+    int removed = to - from;
     Arrays.fill(leaves, leafCount - removed, leafCount, EMPTY);
     leafCount -= removed;
   }

@@ -139,7 +139,10 @@ public final class LogReader {
     }
     if ((kset.keyFlags(key) & Layout.KEY_FLAG_EMPTY) != 0) {
       throw MediaException.outOfRange(
-          "key.flags", at, kset.keyFlags(key), "an empty key has no place on media");
+          "key.flags",
+          at,
+          Integer.toUnsignedLong(kset.keyFlags(key)),
+          "an empty key has no place on media");
     }
     long seg = Integer.toUnsignedLong(kset.keySegment(key));
     if (seg >= media.segments().count()) {

@@ -55,6 +55,11 @@ public final class MediaException extends UserException {
         kind, field, offsetBytes, field + " at byte " + offsetBytes + ": " + value + ": " + why);
   }
 
+  /**
+   * A number outside what it may be.
+   *
+   * @param value the number, unsigned: a u32 must not be sign-extended
+   */
   static MediaException outOfRange(String field, long offsetBytes, long value, String why) {
     return of(Kind.OUT_OF_RANGE, field, offsetBytes, Long.toUnsignedString(value), why);
   }

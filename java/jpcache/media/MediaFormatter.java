@@ -11,8 +11,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * Makes an empty cache on a device, as the kernel does on one whose superblock magic is 0.
  *
- * <p>The order makes a cut-off format harmless: the old superblock goes first, the new one comes
- * last, so that a device is either what it was, not formatted, or a whole empty cache.
+ * <p>The order makes a cut-off format harmless: the old superblock's magic goes first, the new one
+ * comes last, each in a store of its own that is durable before the next. So a device is either
+ * what it was, not formatted, or a whole empty cache, and never one with a part of the old
+ * metadata.
  *
  * <p>Kernel counterpart: {@code cache_dev.c: sb_init}, {@code cache.c: cache_info_init}.
  */
@@ -37,6 +39,7 @@ public final class MediaFormatter {
     checkSize(region.name(), region.sizeBytes());
     int segments = (int) Math.min(Layout.segmentsIn(region.sizeBytes()), Layout.MAX_SEGMENTS);
     Crc32c crc = new Crc32c();
+    Superblock.erase(region);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment zeros = arena.allocate(ZEROS_BYTES);
       long metadataBytes = Layout.SEGMENTS_OFFSET - Layout.SUPERBLOCK_OFFSET;

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.media.MediaBuilder.Structure;
 import jpcache.media.MediaException.Kind;
@@ -85,7 +86,7 @@ class LogReaderTest {
   @Test
   void a128KeyKsetIsRead() {
     LogKey[] keys = new LogKey[128];
-    java.util.Arrays.fill(keys, KEY);
+    Arrays.fill(keys, KEY);
     media.kset(0, 0, keys);
     assertEndsAfter(1, Layout.KSET_MAX_BYTES);
   }

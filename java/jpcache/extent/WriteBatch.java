@@ -1,0 +1,239 @@
+package jpcache.extent;
+
+import java.util.Arrays;
+
+/**
+ * What a run of key sets has to bring to the backing device: of all their keys, in the order of the
+ * log, the newest data of every byte, sorted by logical offset.
+ *
+ * <pre>
+ *   keys, oldest first      AAAAAAAAAA      CCCC
+ *                               BBB             DDDD
+ *                               cc                          (clean: hides what is older)
+ *   extents                 AA    BAAA      CCCCDDDD
+ *   runs                    --    ----      --------
+ * </pre>
+ *
+ * Extents whose logical bytes and whose data in the cache both adjoin are one. A <em>run</em> is a
+ * sequence of extents with no gap between them on the logical device: a writer may gather it into
+ * one request.
+ *
+ * <p>Keys are taken as they come and planned all at once: they are sorted by their starts, and a
+ * sweep over them keeps the keys that are open at its place in a heap, newest on top. O(n log n),
+ * in primitive arrays that are used again for the next batch.
+ *
+ * <p>Lengths and offsets are in bytes and multiples of 512. Not thread-safe; a planned batch may be
+ * read by several threads.
+ *
+ * <p>Kernel counterpart: {@code cache_writeback.c: cache_kset_insert_tree}.
+ */
+public final class WriteBatch {
+  /** The most keys of a batch. */
+  public static final int MAX_KEYS = 1 << 20;
+
+  private static final int KEY_BITS = 20;
+  private static final int FIRST_CAPACITY = 1024;
+  private static final int CLEAN = -1;
+
+  // The keys, in the order of the log.
+  private int keys;
+  private long[] keyOffsets = new long[FIRST_CAPACITY];
+  private int[] keyLengths = new int[FIRST_CAPACITY];
+  private int[] keySegments = new int[FIRST_CAPACITY];
+  private int[] keyPlaces = new int[FIRST_CAPACITY];
+
+  /** Start sector and number of each key, packed, so that sorting them sorts the keys. */
+  private long[] order = new long[FIRST_CAPACITY];
+
+  /** The sweep's heap of key numbers; the newest is the first. */
+  private int[] heap = new int[FIRST_CAPACITY];
+
+  private int heapSize;
+
+  // The extents, in the order of their offsets.
+  private int extents;
+  private long[] offsets = new long[FIRST_CAPACITY];
+  private int[] lengths = new int[FIRST_CAPACITY];
+  private int[] segments = new int[FIRST_CAPACITY];
+  private int[] places = new int[FIRST_CAPACITY];
+  private long bytes;
+
+  /** Forgets all keys and extents. */
+  public void clear() {
+    keys = 0;
+    extents = 0;
+    bytes = 0;
+  }
+
+  /** How many keys have been added. */
+  public int keys() {
+    return keys;
+  }
+
+  /**
+   * Adds the next key of the log.
+   *
+   * @param segment the cache segment that holds its data
+   * @param segmentOffsetBytes where in that segment's data area
+   */
+  public void add(long offsetBytes, int lengthBytes, int segment, int segmentOffsetBytes) {
+    put(offsetBytes, lengthBytes, segment, segmentOffsetBytes);
+  }
+
+  /**
+   * Adds the next key of the log, a clean one: the backing device has its data, so nothing older of
+   * this batch must be written there any more.
+   */
+  public void addClean(long offsetBytes, int lengthBytes) {
+    put(offsetBytes, lengthBytes, CLEAN, 0);
+  }
+
+  private void put(long offsetBytes, int lengthBytes, int segment, int place) {
+    if (keys == MAX_KEYS || offsetBytes < 0 || offsetBytes > ExtentMap.MAX_LOGICAL_BYTES) {
+      throw new IllegalArgumentException("key " + keys + " at " + offsetBytes);
+    }
+    if (keys == keyOffsets.length) {
+      keyOffsets = Arrays.copyOf(keyOffsets, 2 * keys);
+      keyLengths = Arrays.copyOf(keyLengths, 2 * keys);
+      keySegments = Arrays.copyOf(keySegments, 2 * keys);
+      keyPlaces = Arrays.copyOf(keyPlaces, 2 * keys);
+      order = Arrays.copyOf(order, 2 * keys);
+      heap = Arrays.copyOf(heap, 2 * keys);
+    }
+    keyOffsets[keys] = offsetBytes;
+    keyLengths[keys] = lengthBytes;
+    keySegments[keys] = segment;
+    keyPlaces[keys] = place;
+    order[keys] = offsetBytes >>> Extent.SECTOR_SHIFT << KEY_BITS | keys;
+    keys++;
+  }
+
+  /** Finds the extents of the keys that were added. */
+  public void plan() {
+    extents = 0;
+    bytes = 0;
+    heapSize = 0;
+    Arrays.sort(order, 0, keys);
+    for (int i = 0; i < keys; i++) {
+      int key = (int) order[i] & (MAX_KEYS - 1);
+      if (i > 0) {
+        sweep(start(i - 1), keyOffsets[key]);
+      }
+      push(key);
+    }
+    if (keys > 0) {
+      sweep(start(keys - 1), Long.MAX_VALUE);
+    }
+  }
+
+  private long start(int i) {
+    return order[i] >>> KEY_BITS << Extent.SECTOR_SHIFT;
+  }
+
+  /** Gives the bytes from one place to another to the newest of the keys that are open there. */
+  private void sweep(long from, long to) {
+    long at = from;
+    while (heapSize > 0 && at < to) {
+      int key = heap[0];
+      long keyEnd = keyOffsets[key] + keyLengths[key];
+      if (keyEnd <= at) {
+        pop();
+        continue;
+      }
+      long end = Math.min(keyEnd, to);
+      if (keySegments[key] != CLEAN) {
+        emit(key, at, end);
+      }
+      at = end;
+    }
+  }
+
+  private void emit(int key, long from, long to) {
+    int length = (int) (to - from);
+    int place = keyPlaces[key] + (int) (from - keyOffsets[key]);
+    bytes += length;
+    int last = extents - 1;
+    if (last >= 0
+        && offsets[last] + lengths[last] == from
+        && segments[last] == keySegments[key]
+        && places[last] + lengths[last] == place) {
+      lengths[last] += length;
+      return;
+    }
+    if (extents == offsets.length) {
+      offsets = Arrays.copyOf(offsets, 2 * extents);
+      lengths = Arrays.copyOf(lengths, 2 * extents);
+      segments = Arrays.copyOf(segments, 2 * extents);
+      places = Arrays.copyOf(places, 2 * extents);
+    }
+    offsets[extents] = from;
+    lengths[extents] = length;
+    segments[extents] = keySegments[key];
+    places[extents] = place;
+    extents++;
+  }
+
+  private void push(int key) {
+    int at = heapSize++;
+    while (at > 0 && heap[(at - 1) / 2] < key) {
+      heap[at] = heap[(at - 1) / 2];
+      at = (at - 1) / 2;
+    }
+    heap[at] = key;
+  }
+
+  private void pop() {
+    int moved = heap[--heapSize];
+    int at = 0;
+    for (int child = 1; child < heapSize; child = 2 * at + 1) {
+      if (child + 1 < heapSize && heap[child + 1] > heap[child]) {
+        child++;
+      }
+      if (heap[child] <= moved) {
+        break;
+      }
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = moved;
+  }
+
+  /** How many extents the plan has. */
+  public int extents() {
+    return extents;
+  }
+
+  /** How many bytes they are together. */
+  public long bytes() {
+    return bytes;
+  }
+
+  /** Where on the logical device an extent begins. */
+  public long offsetBytes(int extent) {
+    return offsets[extent];
+  }
+
+  /** At most a segment's data area: data that adjoins lies in one. */
+  public int lengthBytes(int extent) {
+    return lengths[extent];
+  }
+
+  /** The cache segment that holds an extent's data. */
+  public int segment(int extent) {
+    return segments[extent];
+  }
+
+  /** Where in that segment's data area the data begins. */
+  public int segmentOffsetBytes(int extent) {
+    return places[extent];
+  }
+
+  /** Behind the last extent of the run that {@code extent} is in. */
+  public int runEnd(int extent) {
+    int end = extent + 1;
+    while (end < extents && offsets[end - 1] + lengths[end - 1] == offsets[end]) {
+      end++;
+    }
+    return end;
+  }
+}

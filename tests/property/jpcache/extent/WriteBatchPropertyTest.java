@@ -1,0 +1,108 @@
+package jpcache.extent;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import jpcache.Seeds;
+import org.junit.jupiter.api.Test;
+
+class WriteBatchPropertyTest {
+  private static final int SECTOR = 512;
+
+  /** Far from 0, so that a truncated offset would show. */
+  private static final long BASE = (1L << 49) - 64 * SECTOR;
+
+  private static final long NOTHING = -1;
+
+  private final WriteBatch batch = new WriteBatch();
+
+  @Test
+  void thePlanIsTheNewestDataOfEverySectorInOrderAndCannotBeMergedFurther() {
+    SplittableRandom random = new SplittableRandom(Seeds.next(WriteBatchPropertyTest.class));
+    for (int round = 0; round < 5_000; round++) {
+      int sectors = 1 + random.nextInt(200);
+      long[] model = new long[sectors];
+      Arrays.fill(model, NOTHING);
+      batch.clear();
+      int keys = random.nextInt(random.nextInt(100) + 1);
+      for (int i = 0; i < keys; i++) {
+        int from = random.nextInt(sectors);
+        int length = 1 + random.nextInt(Math.min(sectors - from, 1 + random.nextInt(40)));
+        addKey(random, model, from, length);
+      }
+      batch.plan();
+      check(model);
+    }
+  }
+
+  private void addKey(SplittableRandom random, long[] model, int from, int length) {
+    long offset = BASE + (long) from * SECTOR;
+    if (random.nextInt(8) == 0) {
+      Arrays.fill(model, from, from + length, NOTHING);
+      batch.addClean(offset, length * SECTOR);
+      return;
+    }
+    // Few segments and places, so that data often adjoins.
+    int segment = random.nextInt(2);
+    int place = random.nextInt(3) == 0 ? from : random.nextInt(100);
+    for (int i = 0; i < length; i++) {
+      model[from + i] = place(segment, (place + i) * SECTOR);
+    }
+    batch.add(offset, length * SECTOR, segment, place * SECTOR);
+  }
+
+  private static long place(int segment, int offsetBytes) {
+    return (long) segment << Integer.SIZE | offsetBytes;
+  }
+
+  private void check(long[] model) {
+    long[] planned = new long[model.length];
+    Arrays.fill(planned, NOTHING);
+    long bytes = 0;
+    for (int i = 0; i < batch.extents(); i++) {
+      int first = (int) ((batch.offsetBytes(i) - BASE) / SECTOR);
+      for (int s = 0; s < batch.lengthBytes(i) / SECTOR; s++) {
+        planned[first + s] = place(batch.segment(i), batch.segmentOffsetBytes(i) + s * SECTOR);
+      }
+      bytes += batch.lengthBytes(i);
+      if (i > 0) {
+        long end = batch.offsetBytes(i - 1) + batch.lengthBytes(i - 1);
+        assertTrue(end <= batch.offsetBytes(i), "extents are in order and disjoint");
+        boolean dataAdjoins =
+            batch.segment(i - 1) == batch.segment(i)
+                && batch.segmentOffsetBytes(i - 1) + batch.lengthBytes(i - 1)
+                    == batch.segmentOffsetBytes(i);
+        assertTrue(end < batch.offsetBytes(i) || !dataAdjoins, "what adjoins is merged");
+        assertEquals(end == batch.offsetBytes(i), batch.runEnd(i - 1) > i, "runs have no gap");
+      }
+    }
+    assertEquals(Arrays.toString(model), Arrays.toString(planned));
+    assertEquals(bytes, batch.bytes());
+  }
+
+  @Test
+  void aLargeBatchGrowsAndThenPlansAnotherOneFromTheStart() {
+    for (int i = 0; i < 10_000; i++) {
+      batch.add(BASE - 2L * i * SECTOR, SECTOR, 1, i * SECTOR);
+    }
+    batch.plan();
+    assertEquals(10_000, batch.extents());
+    assertEquals(BASE, batch.offsetBytes(9_999));
+    batch.clear();
+    batch.add(SECTOR, SECTOR, 7, 0);
+    batch.plan();
+    assertEquals(1, batch.extents());
+    assertEquals(7, batch.segment(0));
+    assertEquals(SECTOR, batch.bytes());
+  }
+
+  @Test
+  void anOffsetThatDoesNotFitTheSortIsRefused() {
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> batch.add(ExtentMap.MAX_LOGICAL_BYTES + SECTOR, SECTOR, 0, 0));
+  }
+}
