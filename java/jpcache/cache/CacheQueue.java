@@ -16,6 +16,7 @@ import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.Layout;
+import jpcache.metrics.Counters;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -42,6 +43,7 @@ final class CacheQueue implements BlockQueue {
   private final ExtentMap map;
   private final KeyLog log;
   private final int lane;
+  private final Counters.Stripe<CacheMetrics.Event> counters;
 
   private final StagedWrites staged = new StagedWrites();
   private final List<Completion> flushes = new ArrayList<>();
@@ -72,6 +74,7 @@ final class CacheQueue implements BlockQueue {
     map = cache.map();
     log = cache.log();
     tickets = new long[log.openKsets()];
+    counters = cache.metrics().open();
   }
 
   // ---- writes ----
@@ -81,6 +84,7 @@ final class CacheQueue implements BlockQueue {
     // Who waits already has waited longer.
     Backlog backlog = cache.backlog();
     if (!backlog.isEmpty() || !stage(offsetBytes, lengthBytes, address, fua, done)) {
+      counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
       backlog.add(offsetBytes, lengthBytes, address, fua, done);
     }
   }
@@ -105,6 +109,7 @@ final class CacheQueue implements BlockQueue {
       staged.addPiece(offset, room, cache.dataCrc() ? checksum(source, room.lengthBytes) : 0);
       at += room.lengthBytes;
     }
+    counters.add(CacheMetrics.Event.STORED_BYTES, lengthBytes);
     fuaStaged |= fua;
     staged.addCompletion(done);
     return true;
@@ -156,6 +161,7 @@ final class CacheQueue implements BlockQueue {
         makeKeysDurable();
       }
       fuaStaged = false;
+      counters.add(CacheMetrics.Event.COMMITS, 1);
       staged.completeAll();
     }
     if (!flushes.isEmpty()) {
@@ -243,9 +249,12 @@ final class CacheQueue implements BlockQueue {
       errno = readPart(subtreeStart, at, to, address - offsetBytes, done);
       at = to;
     }
+    counters.add(CacheMetrics.Event.READ_BYTES, lengthBytes);
     if (miss == null) {
+      counters.add(CacheMetrics.Event.READ_HITS, 1);
       done.complete(errno);
     } else {
+      counters.add(CacheMetrics.Event.READ_MISSES, 1);
       miss.complete(errno);
       miss = null;
     }
@@ -313,6 +322,7 @@ final class CacheQueue implements BlockQueue {
       miss = new Miss(done);
     }
     miss.addPart();
+    counters.add(CacheMetrics.Event.READ_MISS_BYTES, to - from);
     Fill fill = cache.fills().begin(from, (int) (to - from), addressOfZero + from, miss);
     if (fill != null) {
       holes.add(fill);
@@ -339,5 +349,6 @@ final class CacheQueue implements BlockQueue {
     flushes.clear();
     log.head().release(reservedKeys);
     reservedKeys = 0;
+    counters.close();
   }
 }
