@@ -39,7 +39,15 @@ public final class Main implements Callable<Integer> {
 
   /** Every command there is, in the order in which the help lists them. */
   private static List<Object> commands() {
-    return List.of(new ServeCommand(), new FormatCommand(), new ViewCommand(), new DumpCommand());
+    return List.of(
+        new ServeCommand(),
+        new StatusCommand(),
+        new TopCommand(),
+        new SetCommand(),
+        new StopCommand(),
+        new FormatCommand(),
+        new ViewCommand(),
+        new DumpCommand());
   }
 
   public static void main(String[] args) {

@@ -111,8 +111,12 @@ final class ServeCommand implements Callable<Integer> {
           "Serve this backing device whatever the cache's label says, and label the cache for it.")
   private boolean force;
 
+  @Mixin private Oversight.Options oversight;
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
+
+  /** What the user should know; told once it serves, since a failure is one line alone. */
+  private final List<String> notices = new ArrayList<>();
 
   @Override
   public Integer call() {
@@ -137,7 +141,8 @@ final class ServeCommand implements Callable<Integer> {
         listen.isEmpty()
             ? List.of(NbdUri.defaultListen())
             : listen.stream().map(NbdUri::parse).toList();
-    try (Serving serving = start(cachePath, create, backingPath, addresses)) {
+    try (Serving serving = start(cachePath, create, backingPath, addresses);
+        Oversight _ = Oversight.start(serving, stop, oversight, insecure, this::notice)) {
       ready(serving);
       stop.await();
       if (writeBackOnStop) {
@@ -153,7 +158,8 @@ final class ServeCommand implements Callable<Integer> {
                 made.cache().toString(),
                 Demonstration.CACHE_BYTES,
                 made.backing().toString(),
-                List.of(NbdUri.unix(made.socket().toString(), "")))) {
+                List.of(NbdUri.unix(made.socket().toString(), "")));
+        Oversight _ = Oversight.start(serving, stop, oversight, insecure, this::notice)) {
       String uri = serving.addresses().getFirst().toString();
       PrintWriter out = spec.commandLine().getOut();
       out.println("A demonstration in " + made.directory() + ", gone when this ends. Try:");
@@ -172,9 +178,8 @@ final class ServeCommand implements Callable<Integer> {
     CacheOptions options = cacheOptions();
     BackingDevice device = BackingDevices.open(backingPath, BackingOptions.readWrite());
     PmemRegion region;
-    List<String> notices = new ArrayList<>();
     try {
-      region = openCache(cachePath, createBytes, BackingLabel.of(device), notices);
+      region = openCache(cachePath, createBytes, BackingLabel.of(device));
     } catch (Throwable e) {
       device.close();
       throw e;
@@ -187,7 +192,6 @@ final class ServeCommand implements Callable<Integer> {
             NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
             Serving.exportNames(export, addresses));
     tellKind(region);
-    notices.forEach(this::notice);
     return serving;
   }
 
@@ -206,13 +210,12 @@ final class ServeCommand implements Callable<Integer> {
     return options.withLanes(threads);
   }
 
-  private PmemRegion openCache(
-      String path, @Nullable Long createBytes, BackingLabel label, List<String> notices) {
+  private PmemRegion openCache(String path, @Nullable Long createBytes, BackingLabel label) {
     PmemRegion region = openOrCreate(path, createBytes, label);
     try {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       settings.requireAgreement(path, info);
-      label.check(region, force, notices::add);
+      label.check(region, force, this::notice);
       return region;
     } catch (Throwable e) {
       region.close();
@@ -252,14 +255,14 @@ final class ServeCommand implements Callable<Integer> {
     }
   }
 
-  /** What the user should know, on a line of its own. */
   private void notice(String text) {
-    PrintWriter err = spec.commandLine().getErr();
-    err.println(Failures.oneLine("jpcache: " + text));
-    err.flush();
+    notices.add(text);
   }
 
   private void ready(Serving serving) {
+    PrintWriter err = spec.commandLine().getErr();
+    notices.forEach(notice -> err.println(Failures.oneLine("jpcache: " + notice)));
+    err.flush();
     PrintWriter out = spec.commandLine().getOut();
     out.println("READY " + serving.addresses().getFirst() + " size=" + serving.sizeBytes());
     out.flush();

@@ -23,7 +23,6 @@ import java.util.Objects;
 import java.util.TreeSet;
 import jdk.net.ExtendedSocketOptions;
 import jpcache.base.UserException;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Listens on a control socket and runs what it is asked for, one request after the other, on a
@@ -53,8 +52,6 @@ public final class ControlServer implements AutoCloseable {
 
   /** Connections that end with the process: it is what their peers wait for. */
   private final List<SocketChannel> held = new ArrayList<>();
-
-  private @Nullable Runnable afterwards;
 
   private ControlServer(Path path, Map<String, ControlCommand> commands, ServerSocketChannel bound)
       throws IOException {
@@ -121,14 +118,6 @@ public final class ControlServer implements AutoCloseable {
     return path;
   }
 
-  /**
-   * To be called by a command whose effect is the end of the process: {@code end} runs once the
-   * answer is out, and the peer's connection stays open until the process is gone.
-   */
-  public void endAfterAnswer(Runnable end) {
-    afterwards = end;
-  }
-
   private void acceptAll() {
     while (listener.isOpen()) {
       try {
@@ -142,50 +131,53 @@ public final class ControlServer implements AutoCloseable {
   }
 
   private void serve(SocketChannel peer) throws IOException {
-    Runnable end;
+    Runnable end = null;
     try {
       UserPrincipal user = peer.getOption(ExtendedSocketOptions.SO_PEERCRED).user();
       if (user.equals(owner) || user.getName().equals("root")) {
         Lines lines = new Lines(peer, selector, PEER_TIMEOUT_MS);
-        lines.send(answer(lines.receive(MAX_REQUEST_BYTES, true)));
+        List<String> words = List.of(lines.receive(MAX_REQUEST_BYTES, true).split(" ", -1));
+        try {
+          ControlCommand.Answer answer = run(words);
+          end = answer.end();
+          lines.send(success(answer.lines()));
+        } catch (UserException e) {
+          lines.send(Lines.ERROR + printable(String.valueOf(e.getMessage())) + "\n");
+        }
       }
     } finally {
-      end = afterwards;
-      afterwards = null;
       if (end == null) {
         peer.close();
       } else {
         held.add(peer);
+        end.run();
       }
-    }
-    if (end != null) {
-      peer.shutdownInput();
-      end.run();
     }
   }
 
-  private String answer(String request) {
-    List<String> words = List.of(request.split(" ", -1));
+  private ControlCommand.Answer run(List<String> words) {
     ControlCommand command = commands.get(words.getFirst());
+    if (command == null) {
+      throw new UserException(
+          "no such command: "
+              + words.getFirst()
+              + "; there are "
+              + String.join(", ", new TreeSet<>(commands.keySet())));
+    }
     try {
-      if (command == null) {
-        throw new UserException(
-            "no such command: "
-                + words.getFirst()
-                + "; there are "
-                + String.join(", ", new TreeSet<>(commands.keySet())));
-      }
-      StringBuilder answer = new StringBuilder(Lines.OK).append('\n');
-      for (String line : command.run(words.subList(1, words.size()))) {
-        answer.append(printable(line)).append('\n');
-      }
-      return answer.toString();
+      return command.run(words.subList(1, words.size()));
     } catch (UserException e) {
-      return Lines.ERROR + printable(String.valueOf(e.getMessage())) + "\n";
+      throw e;
     } catch (RuntimeException e) {
       LOG.log(Level.ERROR, "control command " + words.getFirst() + " failed", e);
-      return Lines.ERROR + printable("unexpected failure in the server: " + e) + "\n";
+      throw new UserException("unexpected failure in the server: " + e, e);
     }
+  }
+
+  private static String success(List<String> lines) {
+    StringBuilder answer = new StringBuilder(Lines.OK).append('\n');
+    lines.forEach(line -> answer.append(printable(line)).append('\n'));
+    return answer.toString();
   }
 
   private static String printable(String line) {

@@ -22,6 +22,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 import jpcache.Seeds;
 import jpcache.base.UserException;
+import jpcache.control.ControlCommand.Answer;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -47,27 +48,30 @@ class ControlServerTest {
   void listen() {
     Map<String, ControlCommand> commands =
         Map.of(
-            "echo", arguments -> arguments,
-            "many", _ -> List.of("x".repeat(500_000), "end"),
+            "echo",
+            ControlServerTest::echo,
+            "many",
+            _ -> Answer.of("x".repeat(500_000), "end"),
             "refuse",
-                _ -> {
-                  throw new UserException("not now\nnor later");
-                },
+            _ -> {
+              throw new UserException("not now\nnor later");
+            },
             "break",
-                _ -> {
-                  throw new IllegalStateException("broken");
-                },
+            _ -> {
+              throw new IllegalStateException("broken");
+            },
             "end",
-                _ -> {
-                  server.get().endAfterAnswer(ended::countDown);
-                  return List.of("ending");
-                });
+            _ -> new Answer(List.of("ending"), ended::countDown));
     server.set(ControlServer.start(path(), commands));
   }
 
   @AfterEach
   void close() {
     server.get().close();
+  }
+
+  private static Answer echo(List<String> words) {
+    return new Answer(words, null);
   }
 
   private List<String> ask(String... words) {
@@ -124,7 +128,7 @@ class ControlServerTest {
       dead.bind(UnixDomainSocketAddress.of(stale));
     }
     assertTrue(Files.exists(stale));
-    try (ControlServer _ = ControlServer.start(stale, Map.of("echo", words -> words))) {
+    try (ControlServer _ = ControlServer.start(stale, Map.of("echo", ControlServerTest::echo))) {
       assertEquals(
           List.of("hello"), new ControlClient(List.of(stale)).ask(PATIENCE_MS, "echo", "hello"));
     }
