@@ -8,6 +8,7 @@ import jpcache.block.BlockDevice;
 import jpcache.block.BlockQueue;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
+import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.KernelStatus;
@@ -17,6 +18,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
 
@@ -46,6 +48,9 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final BackingDevice backing;
   private final CacheOptions options;
   private final CacheMedia media;
+  private final CacheMetrics metrics = new CacheMetrics();
+  private final MetadataWriter metadata;
+  private volatile CacheInfo info;
   private final ExtentMap map;
   private final SegmentTable segments;
   private final DataHead[] lanes;
@@ -71,7 +76,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     this.media = media;
     map = replayed.map;
     LogReplay.Summary summary = replayed.summary;
-    MetadataWriter metadata = new MetadataWriter(region, media.segments());
+    info = media.info();
+    metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
     log = new KeyLog(region, segments, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];
@@ -236,11 +242,39 @@ public final class Cache implements BlockDevice, AutoCloseable {
   public KernelStatus status() {
     return new KernelStatus(
         media.superblock(),
-        media.info(),
+        info,
         segments.usedCount(),
         log.head().position(),
         tails.dirtyTail(),
         tails.keyTail());
+  }
+
+  /**
+   * Sets the share of used segments, in percent, from which on garbage is collected. Durable, and
+   * in effect, when this returns.
+   *
+   * @throws UserException if it is not 0 to 90
+   */
+  public void setGcPercent(int percent) {
+    if (percent < 0 || percent > CacheInfo.GC_PERCENT_MAX) {
+      throw new UserException(
+          "gc-percent " + percent + ": must be 0 to " + CacheInfo.GC_PERCENT_MAX);
+    }
+    synchronized (metadata) { // excludes other writers of cache info
+      CacheInfo changed = info.withGcPercent(percent);
+      metadata.cacheInfo(changed);
+      info = changed;
+    }
+    wake();
+  }
+
+  /** Has what this cache counts shown by a registry. */
+  public void register(Registry registry) {
+    metrics.register(registry, this, writeBack);
+  }
+
+  CacheMetrics metrics() {
+    return metrics;
   }
 
   PmemRegion region() {
@@ -264,7 +298,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   int gcPercent() {
-    return media.info().gcPercent();
+    return info.gcPercent();
   }
 
   ExtentMap map() {
@@ -302,9 +336,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What the backing device does not have, in percent of all that the cache could hold. */
   int dirtyPercent() {
-    long dirtyBytes =
-        dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
-    return (int) (100 * dirtyBytes / ((long) segments.count() * Layout.SEGMENT_DATA_BYTES));
+    return (int) (100 * dirtyBytes() / ((long) segments.count() * Layout.SEGMENT_DATA_BYTES));
+  }
+
+  /** What the log has brought and write-back has not dealt with. */
+  long dirtyBytes() {
+    return dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
   }
 
   /**

@@ -16,6 +16,7 @@ import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.Layout;
+import jpcache.metrics.Counters;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -42,6 +43,7 @@ final class CacheQueue implements BlockQueue {
   private final ExtentMap map;
   private final KeyLog log;
   private final int lane;
+  private final Counters.Stripe<CacheMetrics.Event> counters;
 
   private final StagedWrites staged = new StagedWrites();
   private final List<Completion> flushes = new ArrayList<>();
@@ -72,6 +74,7 @@ final class CacheQueue implements BlockQueue {
     map = cache.map();
     log = cache.log();
     tickets = new long[log.openKsets()];
+    counters = cache.metrics().open();
   }
 
   // ---- writes ----
@@ -83,6 +86,7 @@ final class CacheQueue implements BlockQueue {
     if (backlog.isEmpty() && stage(offsetBytes, lengthBytes, address, fua, done)) {
       return;
     }
+    counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
     // What the batch has staged comes before this write, and its room may be what this one needs.
     publish();
     backlog.add(offsetBytes, lengthBytes, address, fua, done);
@@ -108,6 +112,7 @@ final class CacheQueue implements BlockQueue {
       staged.addPiece(offset, room, cache.dataCrc() ? checksum(source, room.lengthBytes) : 0);
       at += room.lengthBytes;
     }
+    counters.add(CacheMetrics.Event.STORED_BYTES, lengthBytes);
     fuaStaged |= fua;
     staged.addCompletion(done);
     return true;
@@ -171,6 +176,7 @@ final class CacheQueue implements BlockQueue {
     }
     fuaStaged = false;
     staged.dropPieces(0);
+    counters.add(CacheMetrics.Event.COMMITS, 1);
     cache.roomMayHaveCome();
   }
 
@@ -254,9 +260,12 @@ final class CacheQueue implements BlockQueue {
       errno = readPart(subtreeStart, at, to, address - offsetBytes, done);
       at = to;
     }
+    counters.add(CacheMetrics.Event.READ_BYTES, lengthBytes);
     if (miss == null) {
+      counters.add(CacheMetrics.Event.READ_HITS, 1);
       done.complete(errno);
     } else {
+      counters.add(CacheMetrics.Event.READ_MISSES, 1);
       miss.complete(errno);
       miss = null;
     }
@@ -324,6 +333,7 @@ final class CacheQueue implements BlockQueue {
       miss = new Miss(done);
     }
     miss.addPart();
+    counters.add(CacheMetrics.Event.READ_MISS_BYTES, to - from);
     Fill fill = cache.fills().begin(from, (int) (to - from), addressOfZero + from, miss);
     if (fill != null) {
       holes.add(fill);
@@ -350,6 +360,7 @@ final class CacheQueue implements BlockQueue {
     flushes.clear();
     log.head().release(reservedKeys);
     reservedKeys = 0;
+    counters.close();
     cache.roomMayHaveCome();
   }
 }
