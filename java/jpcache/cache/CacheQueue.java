@@ -80,9 +80,15 @@ final class CacheQueue implements BlockQueue {
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
     // Who waits already has waited longer.
     Backlog backlog = cache.backlog();
-    if (!backlog.isEmpty() || !stage(offsetBytes, lengthBytes, address, fua, done)) {
-      backlog.add(offsetBytes, lengthBytes, address, fua, done);
+    Admission admission = cache.admission();
+    boolean admitted = backlog.isEmpty() && admission.admit(lengthBytes);
+    if (admitted && stage(offsetBytes, lengthBytes, address, fua, done)) {
+      return;
     }
+    if (admitted) {
+      admission.refund(lengthBytes);
+    }
+    backlog.add(offsetBytes, lengthBytes, address, fua, done);
   }
 
   /**
