@@ -29,7 +29,8 @@ import org.jspecify.annotations.Nullable;
  * the batch's commit all copies are drained at once, each key enters its subtree and, under the
  * subtree's lock, an open kset of the {@link KeyLog}; the ksets are closed and drained; then the
  * writes complete. A power cut before that leaves data that nothing points to. Where a full cache
- * has no room the write waits in the {@link Backlog}, and nothing behind it does.
+ * has no room ({@link Admission}) the write waits in the {@link Backlog}, and nothing behind it
+ * does.
  *
  * <p>Life of a read: the subtree tells the extents; those are copied out of persistent memory, the
  * holes between them are read from the backing device, asynchronously, and enter the cache as clean
@@ -57,6 +58,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final KeyLog log;
   private final Tails tails;
   private final Backlog backlog;
+  private final Admission admission;
   private final Fills fills;
   private final WriteBack writeBack;
   private final Maintenance maintenance;
@@ -89,7 +91,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     Position dirtyTail = summary.dirtyTailOnLog() ? media.dirtyTail() : media.keyTail();
     tails = new Tails(metadata, media.keyTail(), dirtyTail);
     dirtyBytesAtStart = summary.dirtyBytes();
-    backlog = new Backlog(this::wake);
+    admission = new Admission(segments, options.lanes());
+    backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     writeBack = new WriteBack(media, region, segments, backing, tails);
     maintenance =
@@ -321,9 +324,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return fills;
   }
 
+  Admission admission() {
+    return admission;
+  }
+
   /** Whether writes wait for room, or more segments are used than the cache wants. */
   boolean needsRoom() {
-    return !backlog.isEmpty() || usedPercent() >= gcPercent();
+    return !backlog.isEmpty() || usedPercent() >= gcPercent() || admission.isScarce();
   }
 
   Backlog backlog() {

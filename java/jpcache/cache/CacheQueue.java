@@ -83,8 +83,13 @@ final class CacheQueue implements BlockQueue {
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
     Backlog backlog = cache.backlog();
     // Who waits already has waited longer.
-    if (backlog.isEmpty() && stage(offsetBytes, lengthBytes, address, fua, done)) {
+    Admission admission = cache.admission();
+    boolean admitted = backlog.isEmpty() && admission.admit(lengthBytes);
+    if (admitted && stage(offsetBytes, lengthBytes, address, fua, done)) {
       return;
+    }
+    if (admitted) {
+      admission.refund(lengthBytes);
     }
     counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
     // What the batch has staged comes before this write, and its room may be what this one needs.

@@ -28,8 +28,8 @@ import jpcache.media.Position;
  * <p>Kernel counterpart: {@code cache_gc.c: pcache_cache_gc_fn}.
  */
 final class GarbageCollector {
-  /** Keys between two updates of key_tail. */
-  private static final int BATCH_KEYS = 4096;
+  /** Keys between two updates of key_tail: more than write-back brings in one batch. */
+  private static final int BATCH_KEYS = 2 * WriteBack.BATCH_KEYS;
 
   private final CacheMedia media;
   private final ExtentMap map;
