@@ -7,13 +7,13 @@ import jpcache.block.BlockDevice;
 import jpcache.block.BlockQueue;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
-import jpcache.extent.Subtree;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.KernelStatus;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReplay;
+import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.pmem.PmemRegion;
 
@@ -23,18 +23,22 @@ import jpcache.pmem.PmemRegion;
  * <p>Life of a write: room is taken from a lane's {@link DataHead}, the data is copied there; at
  * the batch's commit all copies are drained at once, each key enters its subtree and, under the
  * subtree's lock, an open kset of the {@link KeyLog}; the ksets are closed and drained; then the
- * writes complete. A power cut before that leaves data that nothing points to.
+ * writes complete. A power cut before that leaves data that nothing points to. Where a full cache
+ * has no room the write waits in the {@link Backlog}, and nothing behind it does.
  *
  * <p>Life of a read: the subtree tells the extents; those are copied out of persistent memory, the
- * holes between them are read from the backing device, asynchronously.
+ * holes between them are read from the backing device, asynchronously, and enter the cache as clean
+ * data ({@link Fills}).
  *
- * <p>The engine has no thread and no timer of its own. Under {@link Durability#FLUSH} whoever owns
- * it calls {@link #closeOpenKsets} every second or so.
+ * <p>Life of the data afterwards: {@link WriteBack} brings the log to the backing device in order,
+ * the {@link GarbageCollector} forgets the oldest of what has been brought there; {@link
+ * Maintenance} says when.
  *
- * <p>Data is not yet written back nor garbage collected: a cache that is full refuses writes with
- * ENOSPC and keeps serving reads.
+ * <p>The engine has no thread and no timer of its own: whoever owns it calls {@link
+ * Maintenance#step} from one thread, when that asks for it and when {@link #setWakeUp the engine}
+ * does.
  */
-public final class Cache implements BlockDevice {
+public final class Cache implements BlockDevice, AutoCloseable {
   private final PmemRegion region;
   private final BackingDevice backing;
   private final CacheOptions options;
@@ -43,31 +47,53 @@ public final class Cache implements BlockDevice {
   private final SegmentTable segments;
   private final DataHead[] lanes;
   private final KeyLog log;
+  private final Tails tails;
+  private final Backlog backlog;
+  private final Fills fills;
+  private final WriteBack writeBack;
+  private final Maintenance maintenance;
+  private final long dirtyBytesAtStart;
   private final AtomicInteger queues = new AtomicInteger();
+  private volatile Runnable wakeUp = () -> {};
 
   private Cache(
       PmemRegion region,
       BackingDevice backing,
       CacheOptions options,
       CacheMedia media,
-      ExtentMap map,
-      LogReplay.Summary replayed) {
+      Replayed replayed) {
     this.region = region;
     this.backing = backing;
     this.options = options;
     this.media = media;
-    this.map = map;
-    segments = new SegmentTable(media.segments(), replayed.used());
-    log = new KeyLog(region, segments, replayed.head(), options.lanes());
+    map = replayed.map;
+    LogReplay.Summary summary = replayed.summary;
+    MetadataWriter metadata = new MetadataWriter(region, media.segments());
+    segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
+    log = new KeyLog(region, segments, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];
     for (int lane = 0; lane < lanes.length; lane++) {
       lanes[lane] = new DataHead(segments);
     }
+    // Off the log, or behind its begin, dirty_tail is the trace of a torn update. To write all of
+    // the log back again is safe: it ends with the newest data of everything that it names.
+    Position dirtyTail = summary.dirtyTailOnLog() ? media.dirtyTail() : media.keyTail();
+    tails = new Tails(metadata, media.keyTail(), dirtyTail);
+    dirtyBytesAtStart = summary.dirtyBytes();
+    backlog = new Backlog(this::wake);
+    fills = new Fills(this);
+    writeBack = new WriteBack(media, region, segments, backing, tails);
+    maintenance =
+        new Maintenance(
+            this,
+            writeBack,
+            new GarbageCollector(media, map, segments, tails, backing.sizeBytes()),
+            System.nanoTime());
   }
 
   /**
    * Opens the cache on a region: validates its media and replays its log. Nothing is written before
-   * the first write request.
+   * the first request or step.
    *
    * <p>The cache uses both devices but does not own them: whoever opened them closes them after it.
    *
@@ -75,7 +101,7 @@ public final class Cache implements BlockDevice {
    * @throws UserException if the cache cannot be served in front of this backing device
    */
   public static Cache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
-    CacheMedia media = CacheMedia.read(region.view());
+    CacheMedia media = CacheMedia.read(region.name(), region.view());
     if (media.info().mode() != CacheMode.WRITE_BACK) {
       throw new UserException(
           region.name()
@@ -83,25 +109,31 @@ public final class Cache implements BlockDevice {
               + media.info().mode()
               + ", and only write-back can be served so far");
     }
-    ExtentMap map = new ExtentMap(backing.sizeBytes());
-    LogReplay.Summary replayed = LogReplay.run(media, backing.sizeBytes(), inserter(map));
-    requireRoomForLastKset(region, replayed.head());
-    return new Cache(region, backing, options, media, map, replayed);
+    Replayed replayed = new Replayed(media, backing.sizeBytes());
+    requireRoomForLastKset(region, replayed.summary.head());
+    return new Cache(region, backing, options, media, replayed);
   }
 
-  private static LogReplay.KeyVisitor inserter(ExtentMap map) {
-    return (Kset kset, int key) -> {
+  /** What a replay makes of the log: the extents, and how often each segment is referred to. */
+  private static final class Replayed {
+    final ExtentMap map;
+    final int[] references;
+    final LogReplay.Summary summary;
+
+    Replayed(CacheMedia media, long logicalBytes) {
+      map = new ExtentMap(logicalBytes);
+      references = new int[media.segments().count()];
+      summary = LogReplay.run(media, logicalBytes, this::insert);
+      summary.logSegments().stream().forEach(segment -> references[segment]++);
+    }
+
+    private void insert(Kset kset, int key) {
       long offset = kset.keyOffset(key);
-      Subtree subtree = map.subtree(offset);
-      synchronized (subtree) {
-        subtree.insert(extent(offset, kset, key));
-      }
-    };
-  }
-
-  private static long extent(long offsetBytes, Kset kset, int key) {
-    return Extent.ofBytes(
-        offsetBytes, kset.keyLength(key), kset.keySegment(key), kset.keySegmentOffset(key));
+      int segment = kset.keySegment(key);
+      references[segment]++;
+      map.subtree(offset)
+          .insert(Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+    }
   }
 
   /** Every writer keeps this room; without it the log could not even be led to another segment. */
@@ -128,7 +160,7 @@ public final class Cache implements BlockDevice {
 
   @Override
   public int preferredBlockBytes() {
-    return Math.max(4096, backing.directAlignmentBytes());
+    return Math.max(4096, backing.preferredBlockBytes());
   }
 
   @Override
@@ -141,8 +173,29 @@ public final class Cache implements BlockDevice {
     return new CacheQueue(this, Math.floorMod(queues.getAndIncrement(), lanes.length));
   }
 
-  /** Makes durable what {@link Durability#FLUSH} has left open; cheap when there is nothing. */
-  public void closeOpenKsets() {
+  /** Write-back, garbage collection and the writes that wait: for one thread to step. */
+  public Maintenance maintenance() {
+    return maintenance;
+  }
+
+  /** Whom to call, from any thread and without waiting, when a step has become due. */
+  public void setWakeUp(Runnable maintenanceThread) {
+    wakeUp = maintenanceThread;
+  }
+
+  private void wake() {
+    wakeUp.run();
+  }
+
+  /** Fails the writes that wait for room: what is to stop must not wait for a slow device. */
+  public void stopWaiting() {
+    backlog.close();
+  }
+
+  /** Makes durable what {@link Durability#FLUSH} has left open. All queues are closed before. */
+  @Override
+  public void close() {
+    backlog.close();
     log.flush();
   }
 
@@ -153,8 +206,8 @@ public final class Cache implements BlockDevice {
         media.info(),
         segments.usedCount(),
         log.head().position(),
-        media.dirtyTail(),
-        media.keyTail());
+        tails.dirtyTail(),
+        tails.keyTail());
   }
 
   PmemRegion region() {
@@ -165,12 +218,20 @@ public final class Cache implements BlockDevice {
     return backing;
   }
 
+  CacheOptions options() {
+    return options;
+  }
+
   Durability durability() {
     return options.durability();
   }
 
   boolean dataCrc() {
     return media.info().dataCrc();
+  }
+
+  int gcPercent() {
+    return media.info().gcPercent();
   }
 
   ExtentMap map() {
@@ -183,6 +244,34 @@ public final class Cache implements BlockDevice {
 
   KeyLog log() {
     return log;
+  }
+
+  Tails tails() {
+    return tails;
+  }
+
+  Fills fills() {
+    return fills;
+  }
+
+  /** Whether writes wait for room, or more segments are used than the cache wants. */
+  boolean needsRoom() {
+    return !backlog.isEmpty() || usedPercent() >= gcPercent();
+  }
+
+  Backlog backlog() {
+    return backlog;
+  }
+
+  int usedPercent() {
+    return (int) (100L * segments.usedCount() / segments.count());
+  }
+
+  /** What the backing device does not have, in percent of all that the cache could hold. */
+  int dirtyPercent() {
+    long dirtyBytes =
+        dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
+    return (int) (100 * dirtyBytes / ((long) segments.count() * Layout.SEGMENT_DATA_BYTES));
   }
 
   /**

@@ -3,6 +3,7 @@ package jpcache.cache;
 import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,6 +15,7 @@ import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
+import jpcache.media.Layout;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -29,6 +31,11 @@ import org.jspecify.annotations.Nullable;
  * subtree, its open kset, the log's head.
  */
 final class CacheQueue implements BlockQueue {
+  /** Room in the log is taken for so many keys at once, to take its lock less often. */
+  private static final int KEYS_RESERVED_AT_ONCE = 64;
+
+  private static final int RECYCLED = -1;
+
   private final Cache cache;
   private final PmemRegion region;
   private final SegmentTable segments;
@@ -43,8 +50,18 @@ final class CacheQueue implements BlockQueue {
   private final long[] tickets;
 
   private boolean fuaStaged;
+
+  /** Keys that the log has room for and that this queue has not yet staged. */
+  private int reservedKeys;
+
   private final DataHead.Room room = new DataHead.Room();
   private final ExtentList extents = new ExtentList();
+  private long[] generations = new long[16];
+  private final List<Fill> holes = new ArrayList<>();
+
+  /** The read that is being looked up, once it has met a hole. */
+  private @Nullable Miss miss;
+
   private final Crc32c crc = new Crc32c();
 
   CacheQueue(Cache cache, int lane) {
@@ -61,15 +78,27 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    // Who waits already has waited longer.
+    Backlog backlog = cache.backlog();
+    if (!backlog.isEmpty() || !stage(offsetBytes, lengthBytes, address, fua, done)) {
+      backlog.add(offsetBytes, lengthBytes, address, fua, done);
+    }
+  }
+
+  /**
+   * Copies a write's data; its keys follow with the next {@link #commit}.
+   *
+   * @return false, with nothing left staged of it, if the cache has no room
+   */
+  boolean stage(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
     int before = staged.pieces();
     int at = 0;
     while (at < lengthBytes) {
       long offset = offsetBytes + at;
       int inSubtree = SUBTREE_BYTES - (int) (offset & (SUBTREE_BYTES - 1));
-      if (!cache.takeRoom(lane, Math.min(lengthBytes - at, inSubtree), room)) {
-        staged.dropPieces(before);
-        done.complete(Errno.ENOSPC);
-        return;
+      if (!takeRoom(Math.min(lengthBytes - at, inSubtree))) {
+        dropPieces(before);
+        return false;
       }
       long source = address + at;
       region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
@@ -78,6 +107,34 @@ final class CacheQueue implements BlockQueue {
     }
     fuaStaged |= fua;
     staged.addCompletion(done);
+    return true;
+  }
+
+  /** Takes {@link #room} for data, and room in the log for its key. */
+  private boolean takeRoom(int wantedBytes) {
+    if (reservedKeys == 0) {
+      if (log.head().reserve(KEYS_RESERVED_AT_ONCE)) {
+        reservedKeys = KEYS_RESERVED_AT_ONCE;
+      } else if (log.head().reserve(1)) {
+        reservedKeys = 1;
+      } else {
+        return false;
+      }
+    }
+    if (!cache.takeRoom(lane, wantedBytes, room)) {
+      return false;
+    }
+    reservedKeys--;
+    return true;
+  }
+
+  /** Gives back what the pieces from number {@code from} on have taken. */
+  private void dropPieces(int from) {
+    for (int piece = from; piece < staged.pieces(); piece++) {
+      segments.release(staged.segment(piece));
+      reservedKeys++;
+    }
+    staged.dropPieces(from);
   }
 
   private int checksum(long address, int lengthBytes) {
@@ -94,19 +151,13 @@ final class CacheQueue implements BlockQueue {
   public void commit() {
     if (staged.pieces() > 0) {
       region.drain();
-      if (log.head().reserve(staged.pieces())) {
-        insertKeys();
-        if (fuaStaged || cache.durability() == Durability.ACK) {
-          makeKeysDurable();
-        }
-        staged.completeAll(0);
-      } else {
-        staged.completeAll(Errno.ENOSPC);
+      insertKeys();
+      if (fuaStaged || cache.durability() == Durability.ACK) {
+        makeKeysDurable();
       }
-    } else {
-      staged.completeAll(0);
+      fuaStaged = false;
+      staged.completeAll();
     }
-    fuaStaged = false;
     if (!flushes.isEmpty()) {
       completeFlushes();
     }
@@ -114,25 +165,49 @@ final class CacheQueue implements BlockQueue {
 
   private void insertKeys() {
     for (int piece = 0; piece < staged.pieces(); piece++) {
-      long offset = staged.offset(piece);
-      int length = staged.length(piece);
-      int segment = staged.segment(piece);
-      int segmentOffset = staged.segmentOffset(piece);
-      int kset = log.indexOf(offset);
-      Subtree subtree = map.subtree(offset);
+      Subtree subtree = map.subtree(staged.offset(piece));
       synchronized (subtree) {
-        subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
-        tickets[kset] =
-            log.openKset(kset)
-                .append(
-                    offset,
-                    length,
-                    segment,
-                    segmentOffset,
-                    segments.generation(segment),
-                    staged.dataCrc(piece));
+        cache.fills().overtake(staged.offset(piece), staged.length(piece));
+        tickets[log.indexOf(staged.offset(piece))] = insertKey(subtree, piece, 0);
       }
     }
+  }
+
+  /**
+   * Instead of {@link #commit}, for what has been staged of one subtree and is on the backing
+   * device already: its keys enter as clean ones. Nobody waits for them to be durable. Called with
+   * the subtree's lock held, after a drain.
+   */
+  void insertClean(Subtree subtree) {
+    for (int piece = 0; piece < staged.pieces(); piece++) {
+      insertKey(subtree, piece, Layout.KEY_FLAG_CLEAN);
+    }
+    staged.clear();
+  }
+
+  /** Instead of {@link #commit}: gives back what has been staged, and completes nothing. */
+  void abandon() {
+    dropPieces(0);
+    staged.clear();
+    fuaStaged = false;
+  }
+
+  /** With the subtree's lock held; returns the key's ticket in its open kset. */
+  private long insertKey(Subtree subtree, int piece, int flags) {
+    long offset = staged.offset(piece);
+    int length = staged.length(piece);
+    int segment = staged.segment(piece);
+    int segmentOffset = staged.segmentOffset(piece);
+    subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
+    return log.openKset(log.indexOf(offset))
+        .append(
+            offset,
+            length,
+            flags,
+            segment,
+            segmentOffset,
+            segments.generation(segment),
+            staged.dataCrc(piece));
   }
 
   private void makeKeysDurable() {
@@ -159,71 +234,110 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
-    @Nullable Miss miss = null; // made at the first hole
+    miss = null;
     long end = offsetBytes + lengthBytes;
-    long holeStart = offsetBytes;
     int errno = 0;
     for (long at = offsetBytes; at < end && errno == 0; ) {
       long subtreeStart = at & -SUBTREE_BYTES;
       long to = Math.min(end, subtreeStart + SUBTREE_BYTES);
-      lookUp(at, to);
-      for (int i = 0; i < extents.size() && errno == 0; i++) {
-        long extent = extents.get(i);
-        long start = subtreeStart + ((long) Extent.start(extent) << Extent.SECTOR_SHIFT);
-        if (holeStart < start) {
-          miss = readHole(miss, offsetBytes, address, holeStart, start, done);
-        }
-        holeStart = start + ((long) Extent.sectors(extent) << Extent.SECTOR_SHIFT);
-        errno = copyOut(extent, address + (start - offsetBytes));
-      }
+      errno = readPart(subtreeStart, at, to, address - offsetBytes, done);
       at = to;
-    }
-    if (errno == 0 && holeStart < end) {
-      miss = readHole(miss, offsetBytes, address, holeStart, end, done);
     }
     if (miss == null) {
       done.complete(errno);
     } else {
       miss.complete(errno);
+      miss = null;
     }
   }
 
-  private void lookUp(long from, long to) {
+  /**
+   * Reads a part of a subtree: copies what is cached, and begins to read the holes between.
+   *
+   * <p>No lock is held while data is copied, so a segment may be recycled under the copy: its
+   * generation tells, and what was copied of it is looked up again.
+   *
+   * @param addressOfZero where the logical device's first byte would go
+   */
+  private int readPart(long subtreeStart, long from, long to, long addressOfZero, Completion done) {
+    lookUp(subtreeStart, from, to, addressOfZero, done);
+    for (int i = 0; i < holes.size(); i++) {
+      Fill hole = holes.get(i);
+      cache.backing().read(hole.offsetBytes, hole.lengthBytes, hole.address, hole);
+    }
+    holes.clear();
+    int errno = 0;
+    for (int i = 0; i < extents.size() && errno == 0; i++) {
+      errno = copyOut(extents.get(i), generations[i], addressOfZero + subtreeStart);
+      if (errno == RECYCLED) {
+        long extentStart = subtreeStart + Extent.startBytes(extents.get(i));
+        // The rest of the part from here on is looked up again; holes in it may be read twice.
+        return readPart(subtreeStart, extentStart, to, addressOfZero, done);
+      }
+    }
+    return errno;
+  }
+
+  /**
+   * Finds what is cached of a part of a subtree, with the generations that the segments have now,
+   * and registers the holes between as {@link Fills}: {@link #holes} are those to be read.
+   */
+  private void lookUp(long subtreeStart, long from, long to, long addressOfZero, Completion done) {
     extents.clear();
-    Subtree subtree = map.find(from);
-    if (subtree != null) {
-      int start = Extent.sectorInSubtree(from);
-      int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
-      synchronized (subtree) {
-        subtree.overlaps(start, end, extents);
+    Subtree subtree = map.subtree(from);
+    int start = Extent.sectorInSubtree(from);
+    int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
+    synchronized (subtree) {
+      subtree.overlaps(start, end, extents);
+      if (generations.length < extents.size()) {
+        generations = new long[2 * extents.size()];
+      }
+      long holeStart = from;
+      for (int i = 0; i < extents.size(); i++) {
+        long extent = extents.get(i);
+        generations[i] = segments.generation(Extent.segment(extent));
+        long extentStart = subtreeStart + Extent.startBytes(extent);
+        if (holeStart < extentStart) {
+          addHole(holeStart, extentStart, addressOfZero, done);
+        }
+        holeStart = extentStart + Extent.lengthBytes(extent);
+      }
+      if (holeStart < to) {
+        addHole(holeStart, to, addressOfZero, done);
       }
     }
   }
 
-  private int copyOut(long extent, long address) {
-    long from =
-        segments.dataOffset(Extent.segment(extent))
-            + ((long) Extent.place(extent) << Extent.SECTOR_SHIFT);
-    try {
-      PmemReads.copy(
-          region.view(), from, address, (long) Extent.sectors(extent) << Extent.SECTOR_SHIFT);
-      return 0;
-    } catch (PoisonedMemoryException e) {
-      return Errno.EIO;
+  private void addHole(long from, long to, long addressOfZero, Completion done) {
+    if (miss == null) {
+      miss = new Miss(done);
+    }
+    miss.addPart();
+    Fill fill = cache.fills().begin(from, (int) (to - from), addressOfZero + from, miss);
+    if (fill != null) {
+      holes.add(fill);
     }
   }
 
-  private Miss readHole(
-      @Nullable Miss miss, long requestOffset, long address, long from, long to, Completion done) {
-    Miss m = miss != null ? miss : new Miss(done);
-    m.addPart();
-    cache.backing().read(from, (int) (to - from), address + (from - requestOffset), m);
-    return m;
+  private int copyOut(long extent, long generation, long addressOfSubtree) {
+    int segment = Extent.segment(extent);
+    long place = segments.dataOffset(segment) + Extent.placeBytes(extent);
+    long target = addressOfSubtree + Extent.startBytes(extent);
+    try {
+      PmemReads.copy(region.view(), place, target, Extent.lengthBytes(extent));
+    } catch (PoisonedMemoryException e) {
+      return Errno.EIO;
+    }
+    VarHandle.acquireFence(); // the generation must not be read before the data has been
+    return segments.generation(segment) == generation ? 0 : RECYCLED;
   }
 
   @Override
   public void close() {
+    dropPieces(0);
     staged.clear();
     flushes.clear();
+    log.head().release(reservedKeys);
+    reservedKeys = 0;
   }
 }

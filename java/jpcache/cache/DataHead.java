@@ -6,6 +6,7 @@ import jpcache.media.Layout;
  * A lane's place for new data: one segment that is filled from its start to its end.
  *
  * <p>Several queues may share a lane; the lock covers the taking of room, not the copy into it.
+ * Room comes with a reference to its segment, which passes on to the key that will point there.
  *
  * <p>Kernel counterpart: {@code struct pcache_cache_data_head}, {@code cache_data_alloc}.
  */
@@ -31,7 +32,11 @@ final class DataHead {
    * @return false if there is none: the cache is full
    */
   synchronized boolean take(int wantedBytes, Room room) {
-    if (segment == SegmentTable.NONE || offsetBytes == Layout.SEGMENT_DATA_BYTES) {
+    if (segment != SegmentTable.NONE && offsetBytes == Layout.SEGMENT_DATA_BYTES) {
+      segments.release(segment);
+      segment = SegmentTable.NONE;
+    }
+    if (segment == SegmentTable.NONE) {
       segment = segments.takeForData();
       offsetBytes = 0;
       if (segment == SegmentTable.NONE) {
@@ -42,6 +47,7 @@ final class DataHead {
     room.offsetBytes = offsetBytes;
     room.lengthBytes = Math.min(wantedBytes, Layout.SEGMENT_DATA_BYTES - offsetBytes);
     offsetBytes += room.lengthBytes;
+    segments.addReference(segment);
     return true;
   }
 }

@@ -46,6 +46,7 @@ final class LogHead {
   private int zeroedEndBytes;
 
   private long reservedBytes;
+  private long writtenDirtyBytes;
 
   LogHead(PmemRegion region, SegmentTable segments, Position head) {
     this.region = region;
@@ -55,8 +56,14 @@ final class LogHead {
     zeroedEndBytes = offsetBytes;
   }
 
+  /** Where the log ends: every kset before this place is durable. */
   synchronized Position position() {
     return new Position(segment, offsetBytes);
+  }
+
+  /** How many bytes of dirty data the keys of all ksets written so far stand for. */
+  synchronized long writtenDirtyBytes() {
+    return writtenDirtyBytes;
   }
 
   /**
@@ -85,8 +92,10 @@ final class LogHead {
   /**
    * Writes a sealed kset, whose keys had room reserved. Durable, and within replay's reach, when
    * this returns.
+   *
+   * @param dirtyBytes how many bytes of dirty data its keys stand for
    */
-  synchronized void write(Kset kset) {
+  synchronized void write(Kset kset, long dirtyBytes) {
     int size = kset.sizeBytes();
     if (offsetBytes + size + KSET_HEADER_BYTES > SEGMENT_DATA_BYTES) {
       startNextSegment();
@@ -95,6 +104,7 @@ final class LogHead {
     region.persist(segments.dataOffset(segment) + offsetBytes, kset.address(), size);
     offsetBytes += size;
     reservedBytes -= (long) kset.keyCount() * KEY_MAX_BYTES;
+    writtenDirtyBytes += dirtyBytes;
   }
 
   private void startNextSegment() {

@@ -1,6 +1,7 @@
 package jpcache.cache;
 
 import jpcache.media.Kset;
+import jpcache.media.Layout;
 
 /**
  * A kset that is being filled.
@@ -18,6 +19,7 @@ import jpcache.media.Kset;
 final class OpenKset {
   private final LogHead head;
   private final Kset kset = new Kset();
+  private long dirtyBytes;
   private long appended;
   private long durable;
 
@@ -34,6 +36,7 @@ final class OpenKset {
   synchronized long append(
       long offsetBytes,
       int lengthBytes,
+      int flags,
       int segment,
       int segmentOffsetBytes,
       long generation,
@@ -41,7 +44,10 @@ final class OpenKset {
     if (kset.isFull()) {
       close();
     }
-    kset.append(offsetBytes, lengthBytes, 0, segment, segmentOffsetBytes, generation, dataCrc);
+    kset.append(offsetBytes, lengthBytes, flags, segment, segmentOffsetBytes, generation, dataCrc);
+    if ((flags & Layout.KEY_FLAG_CLEAN) == 0) {
+      dirtyBytes += lengthBytes;
+    }
     return ++appended;
   }
 
@@ -59,8 +65,9 @@ final class OpenKset {
 
   private void close() {
     kset.seal();
-    head.write(kset);
+    head.write(kset, dirtyBytes);
     kset.clear();
+    dirtyBytes = 0;
     durable = appended;
   }
 }

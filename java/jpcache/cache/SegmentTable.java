@@ -1,30 +1,63 @@
 package jpcache.cache;
 
 import java.util.BitSet;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.atomic.AtomicLongArray;
+import jpcache.media.MetadataWriter;
 import jpcache.media.SegmentList;
 
 /**
- * Which of the cache's segments are in use, and for handing out those that are not.
+ * Which of the cache's segments are in use, how often, and in which generation.
+ *
+ * <p>A segment is referred to by the data head that fills it, by every on-media key whose data it
+ * holds (from the moment room for that data is taken), or by the key log while ksets of it are in
+ * replay's reach. When the last reference goes, its generation goes up, durably, so that whatever
+ * still names the old data is stale; only then can it be taken again.
+ *
+ * <p>A reader that copies data without holding a lock compares {@link #generation} before and
+ * after: the generation goes up before the first byte can be overwritten.
  *
  * <p>The last free segment is the key log's: data without room for its keys could not be
- * acknowledged, so data never takes it.
+ * acknowledged, so data never takes it. Neither write-back nor garbage collection needs room, so a
+ * full cache always gets on.
  *
- * <p>Any thread; guarded by its own monitor, which is the innermost lock.
+ * <p>Any thread. The monitor guards who is used and is the innermost lock; references and
+ * generations are atomic.
  *
- * <p>Kernel counterpart: {@code cache_segment.c: get_cache_segment}, {@code cache.seg_map}.
+ * <p>Kernel counterpart: {@code cache_segment.c: get_cache_segment, cache_seg_get, cache_seg_put}.
  */
 final class SegmentTable {
   static final int NONE = -1;
 
   private final SegmentList list;
+  private final MetadataWriter metadata;
+  private final AtomicIntegerArray references;
+  private final AtomicLongArray generations;
   private final BitSet used;
+  private final Runnable segmentTaken;
   private int usedCount;
   private int cursor;
 
-  SegmentTable(SegmentList list, BitSet used) {
+  /**
+   * The table of an opened cache.
+   *
+   * @param references for each segment how many live keys and ksets' segments refer to it
+   * @param segmentTaken called, with the monitor held, when there is a free segment less
+   */
+  SegmentTable(SegmentList list, MetadataWriter metadata, int[] references, Runnable segmentTaken) {
     this.list = list;
-    this.used = (BitSet) used.clone();
-    usedCount = used.cardinality();
+    this.segmentTaken = segmentTaken;
+    this.metadata = metadata;
+    this.references = new AtomicIntegerArray(references);
+    generations = new AtomicLongArray(references.length);
+    used = new BitSet(references.length);
+    for (int segment = 0; segment < references.length; segment++) {
+      generations.set(segment, list.generation(segment));
+      if (references[segment] > 0) {
+        used.set(segment);
+        usedCount++;
+      }
+    }
   }
 
   int count() {
@@ -39,16 +72,17 @@ final class SegmentTable {
     return list.dataOffset(segment);
   }
 
+  /** Unsigned. */
   long generation(int segment) {
-    return list.generation(segment);
+    return generations.get(segment);
   }
 
-  /** A segment for data, or {@link #NONE} when all but the log's are used. */
+  /** A segment for data, with a reference, or {@link #NONE} when all but the log's are used. */
   synchronized int takeForData() {
     return usedCount + 1 < count() ? take() : NONE;
   }
 
-  /** A segment for key sets, or {@link #NONE} when all are used. */
+  /** A segment for key sets, with a reference, or {@link #NONE} when all are used. */
   synchronized int takeForLog() {
     return usedCount < count() ? take() : NONE;
   }
@@ -66,6 +100,39 @@ final class SegmentTable {
     used.set(segment);
     usedCount++;
     cursor = segment + 1;
+    references.set(segment, 1);
+    segmentTaken.run();
     return segment;
+  }
+
+  void addReference(int segment) {
+    references.incrementAndGet(segment);
+  }
+
+  /**
+   * Takes a reference away. If it was the last, the segment must be {@link #free}d.
+   *
+   * @return whether it was the last
+   */
+  boolean dropReference(int segment) {
+    return references.decrementAndGet(segment) == 0;
+  }
+
+  /** Gives a segment back that nothing refers to any more. Its new generation is durable first. */
+  void free(int segment) {
+    long next = generations.get(segment) + 1;
+    metadata.generation(segment, next);
+    generations.set(segment, next);
+    synchronized (this) {
+      used.clear(segment);
+      usedCount--;
+    }
+  }
+
+  /** {@link #dropReference}, and {@link #free} if it was the last. */
+  void release(int segment) {
+    if (dropReference(segment)) {
+      free(segment);
+    }
   }
 }

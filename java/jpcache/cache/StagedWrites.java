@@ -70,11 +70,11 @@ final class StagedWrites {
     return dataCrcs[piece];
   }
 
-  /** Completes all writes and forgets them and their pieces. */
-  void completeAll(int errno) {
+  /** All writes have succeeded: completes them, and forgets them and their pieces. */
+  void completeAll() {
     pieces = 0;
     for (int i = 0; i < completions.size(); i++) {
-      completions.get(i).complete(errno);
+      completions.get(i).complete(0);
     }
     completions.clear();
   }

@@ -24,7 +24,7 @@ final class CacheMaker {
   /** Creates a file of a size and makes an empty cache on it. */
   PmemRegion create(String path, long sizeBytes, @Nullable PmemBinding binding) {
     settings.modeToMake();
-    MediaFormatter.checkSize(sizeBytes);
+    MediaFormatter.checkSize(path, sizeBytes);
     PmemRegion region = PmemFiles.create(path, sizeBytes, binding);
     format(region);
     return region;
@@ -34,8 +34,7 @@ final class CacheMaker {
   void format(PmemRegion region, boolean force) {
     settings.modeToMake();
     if (!force && CacheMedia.present(region.view())) {
-      throw new UserException(
-          region.name() + ": " + contents(region) + "; use --force to throw it away");
+      throw new UserException(contents(region) + "; use --force to throw it away");
     }
     format(region);
   }
@@ -46,13 +45,14 @@ final class CacheMaker {
 
   private static String contents(PmemRegion region) {
     try {
-      long dirtyBytes = DirtyData.bytes(CacheMedia.read(region.view()));
-      return "holds a cache with "
+      long dirtyBytes = DirtyData.bytes(CacheMedia.read(region.name(), region.view()));
+      return region.name()
+          + ": holds a cache with "
           + (dirtyBytes == 0 ? "no dirty data" : Sizes.format(dirtyBytes) + " of dirty data");
     } catch (MediaException e) {
       return e.kind() == MediaException.Kind.BAD_MAGIC
-          ? "holds something that is not a cache"
-          : "holds a cache that cannot be read (" + e.getMessage() + ")";
+          ? region.name() + ": holds something that is not a cache"
+          : "holds a cache that cannot be read: " + e.getMessage();
     }
   }
 }

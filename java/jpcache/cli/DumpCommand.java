@@ -2,6 +2,7 @@ package jpcache.cli;
 
 import java.io.PrintWriter;
 import java.util.concurrent.Callable;
+import jpcache.base.UserException;
 import jpcache.media.CacheMedia;
 import jpcache.pmem.ReadOnlyMapping;
 import jpcache.tools.Dump;
@@ -37,10 +38,12 @@ final class DumpCommand implements Callable<Integer> {
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache)) {
-      CacheMedia media = CacheMedia.read(mapping.view());
+      CacheMedia media = CacheMedia.read(cache, mapping.view());
       new Dump(media, output.json ? new JsonOutline(out) : new TextOutline(out)).run(keys);
-    } finally {
-      out.flush();
+    }
+    // A PrintWriter keeps its failures to itself until it is asked.
+    if (out.checkError()) {
+      throw new UserException("stdout: could not be written");
     }
     return ExitCode.OK;
   }

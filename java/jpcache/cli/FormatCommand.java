@@ -63,7 +63,7 @@ final class FormatCommand implements Callable<Integer> {
     }
     CacheMaker maker = new CacheMaker(settings, gcPercent);
     try (PmemRegion region = make(maker)) {
-      CacheInfo info = CacheMedia.read(region.view()).info();
+      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       PrintWriter out = spec.commandLine().getOut();
       out.printf(
           "%s: an empty cache of %s, %d segments, %s, data crc %s%n",

@@ -69,12 +69,12 @@ final class RescueCommand implements Callable<Integer> {
     if (dryRun) {
       try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
           BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
-        show(rescue(CacheMedia.read(mapping.view()), device).dryRun());
+        show(rescue(CacheMedia.read(cache, mapping.view()), device).dryRun());
       }
     } else {
       try (PmemRegion region = PmemFiles.open(cache, pmem.binding);
           BackingDevice device = BackingDevices.open(backing, BackingOptions.readWrite())) {
-        show(rescue(CacheMedia.read(region.view()), device).run(region));
+        show(rescue(CacheMedia.read(cache, region.view()), device).run(region));
       }
     }
     return ExitCode.OK;

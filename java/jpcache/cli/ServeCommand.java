@@ -85,6 +85,25 @@ final class ServeCommand implements Callable<Integer> {
       description = "How many segments are filled side by side; by default one for each processor.")
   private @Nullable Integer threads;
 
+  @Option(
+      names = "--dirty-age",
+      paramLabel = "SECONDS",
+      defaultValue = "5",
+      description = "Write data back when it has been dirty for so long; by default 5.")
+  private int dirtyAge;
+
+  @Option(
+      names = "--dirty-percent",
+      paramLabel = "N",
+      defaultValue = "25",
+      description = "Or when it makes up so much of the cache; by default 25.")
+  private int dirtyPercent;
+
+  @Option(
+      names = "--writeback-on-stop",
+      description = "Write everything back before ending; otherwise it is left for the next time.")
+  private boolean writeBackOnStop;
+
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
 
@@ -114,6 +133,9 @@ final class ServeCommand implements Callable<Integer> {
     try (Serving serving = start(cachePath, create, backingPath, addresses)) {
       ready(serving);
       stop.await();
+      if (writeBackOnStop) {
+        serving.stopAndWriteBack();
+      }
     }
   }
 
@@ -144,31 +166,37 @@ final class ServeCommand implements Callable<Integer> {
     PmemRegion region = openOrCreate(cachePath, createBytes);
     BackingDevice device;
     try {
-      CacheInfo info = CacheMedia.read(region.view()).info();
+      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       settings.requireAgreement(cachePath, info);
-      tellKind(region);
       device = BackingDevices.open(backingPath, BackingOptions.readWrite());
     } catch (Throwable e) {
       region.close();
       throw e;
     }
-    return Serving.start(
-        region,
-        device,
-        options,
-        NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
-        Serving.exportNames(export, addresses));
+    Serving serving =
+        Serving.start(
+            region,
+            device,
+            options,
+            NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
+            Serving.exportNames(export, addresses));
+    tellKind(region);
+    return serving;
   }
 
   private CacheOptions cacheOptions() {
+    CacheOptions options =
+        CacheOptions.defaults()
+            .withDurability(durability)
+            .withWriteBack(1000 * dirtyAge, dirtyPercent);
     if (threads == null) {
-      return new CacheOptions(CacheOptions.defaults().lanes(), durability);
+      return options;
     }
     if (threads < 1 || threads > CacheOptions.MAX_LANES) {
       throw new ParameterException(
           spec.commandLine(), "--threads " + threads + ": not 1 to " + CacheOptions.MAX_LANES);
     }
-    return new CacheOptions(threads, durability);
+    return options.withLanes(threads);
   }
 
   private PmemRegion openOrCreate(String path, @Nullable Long createBytes) {

@@ -5,13 +5,11 @@ import java.lang.System.Logger.Level;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
 import jpcache.backing.BackingDevice;
+import jpcache.base.Errno;
+import jpcache.base.UserException;
 import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
-import jpcache.cache.Durability;
 import jpcache.nbd.Export;
 import jpcache.nbd.NbdServer;
 import jpcache.nbd.NbdServerOptions;
@@ -25,23 +23,20 @@ import jpcache.pmem.PmemRegion;
 final class Serving implements AutoCloseable {
   private static final Logger LOG = System.getLogger(Serving.class.getName());
 
-  /** What {@link Durability#FLUSH} may lose: the kernel closes its open ksets as often. */
-  private static final long KSET_AGE_MS = 1000;
+  private static final long STOP_TIMEOUT_MS = 5_000;
 
   private final PmemRegion region;
   private final BackingDevice backing;
   private final Cache cache;
   private final NbdServer server;
-  private final ScheduledExecutorService timer;
+  private final MaintenanceThread maintenance;
 
   private Serving(PmemRegion region, BackingDevice backing, Cache cache, NbdServer server) {
     this.region = region;
     this.backing = backing;
     this.cache = cache;
     this.server = server;
-    timer =
-        Executors.newSingleThreadScheduledExecutor(
-            Thread.ofPlatform().daemon().name("kset-age").factory());
+    maintenance = MaintenanceThread.start(cache);
   }
 
   /**
@@ -63,13 +58,7 @@ final class Serving implements AutoCloseable {
               .map(name -> new Export(name, "jpcache of " + backing.name(), cache, false))
               .toList();
       NbdServer server = NbdServer.start(serverOptions, exports);
-      Serving serving = new Serving(region, backing, cache, server);
-      if (cacheOptions.durability() == Durability.FLUSH) {
-        var _ =
-            serving.timer.scheduleWithFixedDelay(
-                cache::closeOpenKsets, KSET_AGE_MS, KSET_AGE_MS, TimeUnit.MILLISECONDS);
-      }
-      return serving;
+      return new Serving(region, backing, cache, server);
     } catch (Throwable e) {
       backing.close();
       region.close();
@@ -94,18 +83,38 @@ final class Serving implements AutoCloseable {
     return cache.sizeBytes();
   }
 
+  /** Stops to serve and writes everything back; {@link #close} follows. */
+  void stopAndWriteBack() {
+    if (stop()) {
+      int errno = cache.maintenance().writeBackAll();
+      if (errno != 0) {
+        throw new UserException(
+            "backing "
+                + backing.name()
+                + ": "
+                + Errno.text(errno)
+                + ": not everything could be written back; the cache keeps it for the next time");
+      }
+    }
+  }
+
+  private boolean stop() {
+    cache.stopWaiting();
+    boolean answered = server.stop();
+    return maintenance.stop(STOP_TIMEOUT_MS) && answered;
+  }
+
   /** Answers what is under way, makes it durable and gives everything up, in this order. */
   @Override
   public void close() {
-    boolean idle = server.stop();
-    timer.shutdown();
-    cache.closeOpenKsets();
+    boolean idle = stop();
+    cache.close();
     if (idle) {
       backing.close();
       region.close();
     } else {
       // Threads may still use the mapping: the end of the process will undo it.
-      LOG.log(Level.WARNING, "{0}: stopped with reads under way", backing.name());
+      LOG.log(Level.WARNING, "{0}: stopped with requests under way", backing.name());
     }
   }
 }

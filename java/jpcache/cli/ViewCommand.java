@@ -59,10 +59,10 @@ final class ViewCommand implements Callable<Integer> {
   private @Nullable Long length;
 
   @Override
-  public Integer call() throws IOException {
+  public Integer call() {
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
         BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
-      LogicalView view = new LogicalView(CacheMedia.read(mapping.view()), device);
+      LogicalView view = new LogicalView(CacheMedia.read(cache, mapping.view()), device);
       long end = end(view.sizeBytes());
       // Never closed: stdout is the process's.
       FileOutputStream stdout = new FileOutputStream(FileDescriptor.out);
@@ -84,8 +84,7 @@ final class ViewCommand implements Callable<Integer> {
   }
 
   /** Reads whole blocks and writes what was asked for of them. */
-  private void copy(LogicalView view, int blockBytes, long end, FileChannel out)
-      throws IOException {
+  private void copy(LogicalView view, int blockBytes, long end, FileChannel out) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment buffer = arena.allocate(CHUNK_BYTES, ALIGNMENT_BYTES);
       long at = offset;
@@ -95,12 +94,19 @@ final class ViewCommand implements Callable<Integer> {
         MemorySegment blocks = buffer.asSlice(0, to - from);
         view.read(from, blocks);
         long until = Math.min(to, end);
-        ByteBuffer bytes = blocks.asSlice(at - from, until - at).asByteBuffer();
-        while (bytes.hasRemaining()) {
-          out.write(bytes);
-        }
+        writeFully(out, blocks.asSlice(at - from, until - at).asByteBuffer());
         at = until;
       }
+    }
+  }
+
+  private static void writeFully(FileChannel out, ByteBuffer bytes) {
+    try {
+      while (bytes.hasRemaining()) {
+        out.write(bytes);
+      }
+    } catch (IOException e) {
+      throw new UserException("stdout: could not be written: " + e.getMessage(), e);
     }
   }
 }

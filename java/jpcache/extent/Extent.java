@@ -74,9 +74,30 @@ public final class Extent {
     return (int) (extent >>> PLACE_SHIFT) & PLACE_MASK;
   }
 
+  /** Where it begins, in bytes from the subtree's begin. */
+  public static long startBytes(long extent) {
+    return (long) start(extent) << SECTOR_SHIFT;
+  }
+
+  public static long lengthBytes(long extent) {
+    return (long) sectors(extent) << SECTOR_SHIFT;
+  }
+
+  /** Where in the segment's data area the data begins, in bytes. */
+  public static long placeBytes(long extent) {
+    return (long) place(extent) << SECTOR_SHIFT;
+  }
+
   /** The part of an extent from {@code from} (inclusive) to {@code to} (exclusive), not empty. */
   public static long slice(long extent, int from, int to) {
     return of(from, to - from, segment(extent), place(extent) + (from - start(extent)));
+  }
+
+  /**
+   * Whether two extents are parts of one: where both have a sector, they have it from one place.
+   */
+  static boolean sameData(long a, long b) {
+    return segment(a) == segment(b) && place(a) - start(a) == place(b) - start(b);
   }
 
   /** The greatest extent that starts at this sector, whatever else it says. */

@@ -19,7 +19,12 @@ public final class ExtentMap {
   /** 1 PiB: the directory of a larger device alone would fill the heap. */
   public static final long MAX_LOGICAL_BYTES = 1L << 50;
 
-  private static final int PAGE_SHIFT = 12;
+  /**
+   * Small pages: forged keys, each in a page of its own, must not cost hundreds of times what they
+   * take on media. The directory of 1 PiB has 4 Mi pages then, 16 MiB.
+   */
+  private static final int PAGE_SHIFT = 6;
+
   private static final int PAGE_MASK = (1 << PAGE_SHIFT) - 1;
 
   private final AtomicReferenceArray<@Nullable AtomicReferenceArray<@Nullable Subtree>> pages;

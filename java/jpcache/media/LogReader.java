@@ -52,6 +52,14 @@ public final class LogReader {
    * @throws MediaException if a kset leads out of the cache or in a circle
    */
   public boolean next() {
+    try {
+      return advance();
+    } catch (MediaException e) {
+      throw e.on(media.device());
+    }
+  }
+
+  private boolean advance() {
     long at = media.segments().dataOffset(segment) + offset;
     if (!kset.read(media.view(), at, SEGMENT_DATA_BYTES - offset)) {
       return false;
@@ -131,7 +139,10 @@ public final class LogReader {
     }
     if ((kset.keyFlags(key) & Layout.KEY_FLAG_EMPTY) != 0) {
       throw MediaException.outOfRange(
-          "key.flags", at, kset.keyFlags(key), "an empty key has no place on media");
+          "key.flags",
+          at,
+          Integer.toUnsignedLong(kset.keyFlags(key)),
+          "an empty key has no place on media");
     }
     long seg = Integer.toUnsignedLong(kset.keySegment(key));
     if (seg >= media.segments().count()) {

@@ -25,11 +25,23 @@ public final class LogReplay {
    *
    * @param head key_head: where the log ends and goes on growing
    * @param used the cache segments that hold ksets of the log, or data that a live key points to
+   * @param logSegments those of them that hold ksets
    * @param keys how many live keys there were
    * @param staleKeys how many were skipped
    * @param ksets how many ksets held them
+   * @param dirtyTailOnLog whether dirty_tail is the place of a kset of the log, or its end; a torn
+   *     update may have left it behind key_tail, and then all of the log must count as dirty
+   * @param dirtyBytes the bytes of live keys from dirty_tail on that are not clean
    */
-  public record Summary(Position head, BitSet used, long keys, long staleKeys, long ksets) {}
+  public record Summary(
+      Position head,
+      BitSet used,
+      BitSet logSegments,
+      long keys,
+      long staleKeys,
+      long ksets,
+      boolean dirtyTailOnLog,
+      long dirtyBytes) {}
 
   private LogReplay() {}
 
@@ -46,8 +58,11 @@ public final class LogReplay {
     long live = 0;
     long stale = 0;
     long ksets = 0;
+    long dirtyBytes = 0;
+    boolean dirty = reader.head().equals(media.dirtyTail());
     while (reader.next()) {
       Kset kset = reader.kset();
+      dirty |= reader.ksetPosition().equals(media.dirtyTail());
       if (kset.isLast()) {
         continue;
       }
@@ -60,12 +75,24 @@ public final class LogReplay {
         } else {
           live++;
           used.set(segment);
+          if (dirty && (kset.keyFlags(key) & Layout.KEY_FLAG_CLEAN) == 0) {
+            dirtyBytes += kset.keyLength(key);
+          }
           visitor.key(kset, key);
         }
       }
     }
     used.or(reader.segmentsVisited());
-    return new Summary(reader.head(), used, live, stale, ksets);
+    dirty |= reader.head().equals(media.dirtyTail());
+    return new Summary(
+        reader.head(),
+        used,
+        (BitSet) reader.segmentsVisited().clone(),
+        live,
+        stale,
+        ksets,
+        dirty,
+        dirtyBytes);
   }
 
   /**

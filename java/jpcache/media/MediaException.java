@@ -37,8 +37,9 @@ public final class MediaException extends UserException {
   private final String value;
   private final String why;
 
-  private MediaException(Kind kind, String field, long offsetBytes, String value, String why) {
-    super(field + " at byte " + offsetBytes + ": " + value + ": " + why);
+  private MediaException(
+      Kind kind, String field, long offsetBytes, String value, String why, String message) {
+    super(message);
     this.kind = kind;
     this.field = field;
     this.offsetBytes = offsetBytes;
@@ -55,11 +56,22 @@ public final class MediaException extends UserException {
    * @param why what is wrong with it
    */
   static MediaException of(Kind kind, String field, long offsetBytes, String value, String why) {
-    return new MediaException(kind, field, offsetBytes, value, why);
+    String message = field + " at byte " + offsetBytes + ": " + value + ": " + why;
+    return new MediaException(kind, field, offsetBytes, value, why, message);
   }
 
+  /**
+   * A number outside what it may be.
+   *
+   * @param value the number, unsigned: a u32 must not be sign-extended
+   */
   static MediaException outOfRange(String field, long offsetBytes, long value, String why) {
     return of(Kind.OUT_OF_RANGE, field, offsetBytes, Long.toUnsignedString(value), why);
+  }
+
+  /** The same, said of a device by the name that users call it. */
+  MediaException on(String device) {
+    return new MediaException(kind, field, offsetBytes, value, why, device + ": " + getMessage());
   }
 
   public Kind kind() {

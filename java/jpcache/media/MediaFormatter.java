@@ -10,8 +10,10 @@ import jpcache.pmem.PmemRegion;
 /**
  * Makes an empty cache on a device, as the kernel does on one whose superblock magic is 0.
  *
- * <p>The order makes a cut-off format harmless: the old superblock goes first, the new one comes
- * last, so that a device is either what it was, not formatted, or a whole empty cache.
+ * <p>The order makes a cut-off format harmless: the old superblock's magic goes first, the new one
+ * comes last, each in a store of its own that is durable before the next. So a device is either
+ * what it was, not formatted, or a whole empty cache, and never one with a part of the old
+ * metadata.
  *
  * <p>Kernel counterpart: {@code cache_dev.c: sb_init}, {@code cache.c: cache_info_init}.
  */
@@ -26,9 +28,10 @@ public final class MediaFormatter {
    * @throws MediaException if the device is too small for a cache
    */
   public static void format(PmemRegion region, boolean dataCrc, CacheMode mode, int gcPercent) {
-    checkSize(region.sizeBytes());
+    checkSize(region.name(), region.sizeBytes());
     int segments = (int) Math.min(Layout.segmentsIn(region.sizeBytes()), Layout.MAX_SEGMENTS);
     Crc32c crc = new Crc32c();
+    Superblock.erase(region);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment zeros = arena.allocate(ZEROS_BYTES);
       long metadataBytes = Layout.SEGMENTS_OFFSET - Layout.SUPERBLOCK_OFFSET;
@@ -57,14 +60,18 @@ public final class MediaFormatter {
    *
    * @throws MediaException if it is too small for a cache
    */
-  public static void checkSize(long deviceBytes) {
+  public static void checkSize(String device, long deviceBytes) {
     if (deviceBytes < Layout.MIN_DEVICE_BYTES) {
-      throw MediaException.of(
-          Kind.TOO_SMALL,
-          "device size",
-          0,
-          Sizes.format(deviceBytes),
-          "a cache device has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
+      throw tooSmall(deviceBytes).on(device);
     }
+  }
+
+  static MediaException tooSmall(long deviceBytes) {
+    return MediaException.of(
+        Kind.TOO_SMALL,
+        "device size",
+        0,
+        Sizes.format(deviceBytes),
+        "a cache device has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
   }
 }

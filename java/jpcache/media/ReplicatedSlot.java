@@ -44,11 +44,16 @@ public final class ReplicatedSlot {
   private final int strideBytes;
   private final int sizeBytes;
 
-  private ReplicatedSlot(String structure, long offsetBytes, int strideBytes, int sizeBytes) {
+  /** Where the first version goes: as the kernel's format does, though any would be right. */
+  private final int firstReplica;
+
+  private ReplicatedSlot(
+      String structure, long offsetBytes, int strideBytes, int sizeBytes, int firstReplica) {
     this.structure = structure;
     this.offsetBytes = offsetBytes;
     this.strideBytes = strideBytes;
     this.sizeBytes = sizeBytes;
+    this.firstReplica = firstReplica;
   }
 
   public static ReplicatedSlot cacheInfo() {
@@ -56,17 +61,18 @@ public final class ReplicatedSlot {
         "cache_info",
         Layout.CACHE_INFO_OFFSET,
         Layout.REPLICA_STRIDE_BYTES,
-        Layout.CACHE_INFO_BYTES);
+        Layout.CACHE_INFO_BYTES,
+        1);
   }
 
   public static ReplicatedSlot keyTail() {
     return new ReplicatedSlot(
-        "key_tail", Layout.KEY_TAIL_OFFSET, Layout.POSITION_BYTES, Layout.POSITION_BYTES);
+        "key_tail", Layout.KEY_TAIL_OFFSET, Layout.POSITION_BYTES, Layout.POSITION_BYTES, 0);
   }
 
   public static ReplicatedSlot dirtyTail() {
     return new ReplicatedSlot(
-        "dirty_tail", Layout.DIRTY_TAIL_OFFSET, Layout.POSITION_BYTES, Layout.POSITION_BYTES);
+        "dirty_tail", Layout.DIRTY_TAIL_OFFSET, Layout.POSITION_BYTES, Layout.POSITION_BYTES, 0);
   }
 
   public static ReplicatedSlot segmentInfo(int deviceSegment) {
@@ -74,7 +80,8 @@ public final class ReplicatedSlot {
         "segment_info",
         Layout.segmentOffset(deviceSegment),
         Layout.REPLICA_STRIDE_BYTES,
-        Layout.SEGMENT_INFO_BYTES);
+        Layout.SEGMENT_INFO_BYTES,
+        1);
   }
 
   public static ReplicatedSlot generation(int deviceSegment) {
@@ -82,7 +89,8 @@ public final class ReplicatedSlot {
         "generation",
         Layout.segmentOffset(deviceSegment) + Layout.SEGMENT_CONTROL_AT,
         Layout.GENERATION_BYTES,
-        Layout.GENERATION_BYTES);
+        Layout.GENERATION_BYTES,
+        1);
   }
 
   public String structure() {
@@ -133,8 +141,7 @@ public final class ReplicatedSlot {
       scratch.set(U8, META_VERSION_AT, (byte) 0);
       scratch.set(ValueLayout.JAVA_SHORT_UNALIGNED, META_RESERVED_AT, (short) 0);
       scratch.set(U32, META_CRC_AT, checksum(scratch, crc));
-      // With no valid replica the kernel's formatting begins in slot 1: so do we.
-      int other = current < 0 ? REPLICAS - 1 : REPLICAS - 1 - current;
+      int other = current < 0 ? firstReplica : REPLICAS - 1 - current;
       region.persist(replicaOffset(other), scratch.address(), sizeBytes);
     }
   }

@@ -87,7 +87,7 @@ public final class SegmentList {
           Kind.ENDS_EARLY,
           "segment_info.flags",
           at,
-          Integer.toString(flags),
+          Integer.toUnsignedString(flags),
           "the list of segments ends before it has as many as cache_info.n_segs says");
     }
     long next = Integer.toUnsignedLong(bytes.get(U32, SEGMENT_INFO_NEXT_AT));

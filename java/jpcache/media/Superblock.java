@@ -32,7 +32,9 @@ public record Superblock(int flags, int segments) {
    * @throws MediaException if there is none, or it cannot be believed
    */
   public static Superblock read(MemorySegment media, Crc32c crc) {
-    MediaFormatter.checkSize(media.byteSize());
+    if (media.byteSize() < Layout.MIN_DEVICE_BYTES) {
+      throw MediaFormatter.tooSmall(media.byteSize());
+    }
     byte[] bytes = new byte[SUPERBLOCK_BYTES];
     MemorySegment sb = MemorySegment.ofArray(bytes);
     PmemReads.copy(media, SUPERBLOCK_OFFSET, sb, 0, SUPERBLOCK_BYTES);
@@ -98,7 +100,15 @@ public record Superblock(int flags, int segments) {
     return sb.get(U64, SB_MAGIC_AT) != 0;
   }
 
-  /** Writes the superblock. Durable when this returns. */
+  /** Makes the device one that holds no cache. Durable when this returns. */
+  static void erase(PmemRegion region) {
+    writeMagic(region, 0);
+  }
+
+  /**
+   * Writes the superblock: from its last store on, which is the magic's, the device holds a cache.
+   * Durable when this returns. The device must have been {@link #erase erased}.
+   */
   void write(PmemRegion region, Crc32c crc) {
     byte[] bytes = new byte[SUPERBLOCK_BYTES];
     MemorySegment sb = MemorySegment.ofArray(bytes);
@@ -109,7 +119,18 @@ public record Superblock(int flags, int segments) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment copy = arena.allocate(SUPERBLOCK_BYTES);
       copy.copyFrom(sb);
+      copy.set(U64, SB_MAGIC_AT, 0);
       region.persist(SUPERBLOCK_OFFSET, copy.address(), SUPERBLOCK_BYTES);
+    }
+    writeMagic(region, Layout.SUPERBLOCK_MAGIC);
+  }
+
+  /** Eight aligned bytes: a power cut leaves the old ones or the new ones. */
+  private static void writeMagic(PmemRegion region, long magic) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = arena.allocate(Long.BYTES, Long.BYTES);
+      bytes.set(U64, 0, magic);
+      region.persist(SUPERBLOCK_OFFSET + SB_MAGIC_AT, bytes.address(), Long.BYTES);
     }
   }
 }

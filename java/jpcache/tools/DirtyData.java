@@ -6,15 +6,21 @@ import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
+import jpcache.media.Layout;
 import jpcache.media.LogReader;
 
 /** How much of a cache the backing device does not have. */
 public final class DirtyData {
+  /** What an extent here has in place of its segment. */
+  private static final int DIRTY = 0;
+
+  private static final int CLEAN = 1;
+
   private DirtyData() {}
 
   /**
-   * The bytes of the logical device that key sets from dirty_tail on have written, each counted
-   * once.
+   * The bytes of the logical device that the newest of the key sets from dirty_tail on has written
+   * and not merely read: what a clean key covers the backing device has.
    *
    * @throws jpcache.media.MediaException if the log cannot be believed
    */
@@ -28,16 +34,21 @@ public final class DirtyData {
       for (int key = 0; key < kset.keyCount(); key++) {
         long offset = kset.keyOffset(key);
         Subtree subtree = map.subtree(offset);
-        long extent = Extent.ofBytes(offset, kset.keyLength(key), 0, 0);
+        boolean clean = (kset.keyFlags(key) & Layout.KEY_FLAG_CLEAN) != 0;
+        long extent = Extent.ofBytes(offset, kset.keyLength(key), clean ? CLEAN : DIRTY, 0);
         before.clear();
         subtree.overlaps(Extent.start(extent), Extent.end(extent), before);
-        sectors += Extent.sectors(extent);
+        sectors += dirtySectors(extent);
         for (int i = 0; i < before.size(); i++) {
-          sectors -= Extent.sectors(before.get(i));
+          sectors -= dirtySectors(before.get(i));
         }
         subtree.insert(extent);
       }
     }
     return sectors << Extent.SECTOR_SHIFT;
+  }
+
+  private static int dirtySectors(long extent) {
+    return Extent.segment(extent) == DIRTY ? Extent.sectors(extent) : 0;
   }
 }

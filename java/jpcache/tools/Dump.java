@@ -43,7 +43,7 @@ public final class Dump {
 
   private void superblock() {
     out.begin("superblock");
-    out.value("flags", media.superblock().flags());
+    out.value("flags", Integer.toUnsignedLong(media.superblock().flags()));
     out.value("seg_num", media.superblock().segments());
     out.end();
   }
@@ -122,7 +122,7 @@ public final class Dump {
       out.begin("key");
       out.value("off", kset.keyOffset(key));
       out.value("len", kset.keyLength(key));
-      out.value("flags", kset.keyFlags(key));
+      out.value("flags", Integer.toUnsignedLong(kset.keyFlags(key)));
       out.value("seg", kset.keySegment(key) + ":" + kset.keySegmentOffset(key));
       out.value("gen", Long.toUnsignedString(kset.keyGeneration(key)));
       out.value("data_crc", HexFormat.of().toHexDigits(kset.keyDataCrc(key)));

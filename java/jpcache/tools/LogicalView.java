@@ -82,15 +82,13 @@ public final class LogicalView {
     subtree.overlaps(first, end, extents);
     for (int i = 0; i < extents.size(); i++) {
       long extent = extents.get(i);
-      long offset = subtreeStart + ((long) Extent.start(extent) << Extent.SECTOR_SHIFT);
-      long source =
-          media.segments().dataOffset(Extent.segment(extent))
-              + ((long) Extent.place(extent) << Extent.SECTOR_SHIFT);
+      long offset = subtreeStart + Extent.startBytes(extent);
+      long source = media.segments().dataOffset(Extent.segment(extent)) + Extent.placeBytes(extent);
       PmemReads.copy(
           media.view(),
           source,
           into.address() + (offset - intoStartsAt),
-          (long) Extent.sectors(extent) << Extent.SECTOR_SHIFT);
+          Extent.lengthBytes(extent));
     }
   }
 }

@@ -48,7 +48,12 @@ import org.openjdk.jmh.annotations.Warmup;
 @Measurement(iterations = 10)
 @Fork(
     value = 1,
-    jvmArgsAppend = {"--enable-native-access=ALL-UNNAMED", "-Xms2g", "-Xmx2g"})
+    jvmArgsAppend = {
+      "--enable-native-access=ALL-UNNAMED",
+      "-Xms2g",
+      "-Xmx2g",
+      "-XX:+UseTransparentHugePages"
+    })
 public class EngineBench {
   private static final int BLOCK = 4096;
   private static final int OPERATIONS = 900_000;
@@ -87,7 +92,12 @@ public class EngineBench {
   @Setup(Level.Invocation)
   public void emptyCache() {
     MediaFormatter.format(region, dataCrc, CacheMode.WRITE_BACK, 70);
-    queue = Cache.open(region, new NoBacking(), new CacheOptions(1, Durability.ACK)).openQueue();
+    queue =
+        Cache.open(
+                region,
+                new NoBacking(),
+                CacheOptions.defaults().withLanes(1).withDurability(Durability.ACK))
+            .openQueue();
   }
 
   @TearDown(Level.Trial)
@@ -164,7 +174,12 @@ public class EngineBench {
       file = Files.createTempDirectory(Path.of("/dev/shm"), "jpcache-bench").resolve("cache");
       region = PmemFiles.create(file.toString(), 2L << 30, null);
       MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 70);
-      queue = Cache.open(region, new NoBacking(), new CacheOptions(1, Durability.ACK)).openQueue();
+      queue =
+          Cache.open(
+                  region,
+                  new NoBacking(),
+                  CacheOptions.defaults().withLanes(1).withDurability(Durability.ACK))
+              .openQueue();
       int count = (int) (LOGICAL_BYTES / BLOCK);
       int[] order = new int[count];
       SplittableRandom random = new SplittableRandom(3);

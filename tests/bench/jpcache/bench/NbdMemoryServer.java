@@ -21,7 +21,7 @@ public final class NbdMemoryServer {
     int pollMicros = Integer.parseInt(args[1]);
     List<NbdUri> addresses =
         List.of(args).subList(2, args.length).stream().map(NbdUri::parse).toList();
-    MemoryBlockDevice device = new MemoryBlockDevice(size);
+    MemoryBlockDevice device = new MemoryBlockDevice(size).withoutLock();
     NbdServer server =
         NbdServer.start(
             NbdServerOptions.defaults().withListen(addresses).withPollMicros(pollMicros),

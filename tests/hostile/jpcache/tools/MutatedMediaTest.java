@@ -144,7 +144,7 @@ class MutatedMediaTest {
   /** All that the commands do with media. */
   private static void useWhole(MediaBuilder media, byte[] backing) {
     UserException failure = null;
-    CacheMedia read = CacheMedia.read(media.view());
+    CacheMedia read = CacheMedia.read("cache", media.view());
     PrintWriter nowhere = new PrintWriter(Writer.nullWriter());
     for (Runnable use :
         List.<Runnable>of(
@@ -188,7 +188,7 @@ class MutatedMediaTest {
       }
     }
     List<Structure> log = new ArrayList<>();
-    CacheMedia read = CacheMedia.read(media.view());
+    CacheMedia read = CacheMedia.read("cache", media.view());
     LogReader reader = new LogReader(read, read.keyTail(), Long.MAX_VALUE);
     while (reader.next()) {
       log.add(

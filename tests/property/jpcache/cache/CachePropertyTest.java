@@ -33,7 +33,7 @@ class CachePropertyTest {
     byte[] model = new byte[LOGICAL_BYTES];
     random.nextBytes(model);
     MemoryBacking backing = new MemoryBacking(model.clone());
-    CacheOptions options = new CacheOptions(2, durability);
+    CacheOptions options = CacheOptions.defaults().withLanes(2).withDurability(durability);
     try (Arena arena = Arena.ofConfined();
         MemoryRegion region = new MemoryRegion(CACHE_BYTES)) {
       MediaFormatter.format(region, dataCrc, CacheMode.WRITE_BACK, 70);
@@ -48,7 +48,7 @@ class CachePropertyTest {
           }
           checkAll(a, buffer, model);
         }
-        cache.closeOpenKsets();
+        cache.close();
       }
     }
   }

@@ -17,6 +17,9 @@ class SubtreePropertyTest {
   /** For each sector 1 + (segment, place) of its data, or 0. */
   private final long[] model = new long[SECTORS];
 
+  /** Some of what was put in lately. */
+  private final long[] inserted = new long[997];
+
   private final Subtree subtree = new Subtree();
   private final ExtentList found = new ExtentList();
 
@@ -29,12 +32,17 @@ class SubtreePropertyTest {
     for (int i = 0; i < operations; i++) {
       int sectors = alignUp(1 + random.nextInt(maxSectors), alignSectors);
       int start = random.nextInt((SECTORS - sectors) / alignSectors + 1) * alignSectors;
-      if (random.nextInt(8) == 0) {
+      int kind = random.nextInt(16);
+      if (kind < 2) {
         checkLookup(start, start + sectors, seed);
+      } else if (kind < 5 && inserted[i % inserted.length] != 0) {
+        remove(inserted[i % inserted.length]);
       } else {
         int segment = random.nextInt(1 << 20);
         int place = random.nextInt((1 << 15) - sectors);
-        subtree.insert(Extent.of(start, sectors, segment, place));
+        long extent = Extent.of(start, sectors, segment, place);
+        subtree.insert(extent);
+        inserted[i % inserted.length] = extent;
         for (int s = 0; s < sectors; s++) {
           model[start + s] = 1 + ((long) segment << 15) + place + s;
         }
@@ -51,6 +59,16 @@ class SubtreePropertyTest {
     }
     assertEquals(SECTORS / 8, subtree.size());
     assertTrue(subtree.leafCount() <= 10, "leaves " + subtree.leafCount());
+  }
+
+  private void remove(long extent) {
+    subtree.remove(extent, found);
+    for (int s = Extent.start(extent); s < Extent.end(extent); s++) {
+      int place = Extent.place(extent) + s - Extent.start(extent);
+      if (model[s] == 1 + ((long) Extent.segment(extent) << 15) + place) {
+        model[s] = 0;
+      }
+    }
   }
 
   private void checkLookup(int from, int to, long seed) {

@@ -42,7 +42,7 @@ class LogPropertyTest {
         MediaBuilder.create(directory.resolve("media"), MediaBuilder.SMALL_BYTES)) {
       writeSegments(media);
       Position head = writeLog(media);
-      CacheMedia read = CacheMedia.read(media.view());
+      CacheMedia read = CacheMedia.read("cache", media.view());
       checkReader(read, head);
       checkReplay(read, head);
     }
@@ -150,21 +150,27 @@ class LogPropertyTest {
   private void checkReplay(CacheMedia media, Position head) {
     List<LogKey> live = new ArrayList<>();
     BitSet used = new BitSet();
-    used.set(media.keyTail().cacheSegment());
+    BitSet logSegments = new BitSet();
+    logSegments.set(media.keyTail().cacheSegment());
+    boolean dirty = head.equals(media.dirtyTail());
+    long dirtyBytes = 0;
     long stale = 0;
     long ksets = 0;
     for (Written written : log) {
       if (written.next() >= 0) {
-        used.set(written.next());
+        logSegments.set(written.next());
       } else {
         ksets++;
       }
+      dirty |= written.at().equals(media.dirtyTail());
       for (LogKey key : written.keys()) {
         if (unsigned(key.generation()).compareTo(unsigned(generations[key.segment()])) < 0) {
           stale++;
         } else {
           live.add(key);
           used.set(key.segment());
+          boolean clean = (key.flags() & Layout.KEY_FLAG_CLEAN) != 0;
+          dirtyBytes += dirty && !clean ? key.len() : 0;
         }
       }
     }
@@ -172,7 +178,11 @@ class LogPropertyTest {
     LogReplay.Summary summary =
         LogReplay.run(media, Long.MAX_VALUE, (kset, key) -> replayed.add(keyOf(kset, key)));
     assertEquals(live, replayed, "seed " + seed);
-    assertEquals(new LogReplay.Summary(head, used, live.size(), stale, ksets), summary);
+    used.or(logSegments);
+    assertEquals(
+        new LogReplay.Summary(
+            head, used, logSegments, live.size(), stale, ksets, dirty, dirtyBytes),
+        summary);
   }
 
   private static LogKey keyOf(Kset kset, int key) {

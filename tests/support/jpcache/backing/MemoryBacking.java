@@ -18,6 +18,7 @@ public final class MemoryBacking implements BackingDevice {
   private final AtomicInteger reads = new AtomicInteger();
   private boolean holding;
   private int readErrno;
+  private int writeErrno;
 
   public MemoryBacking(byte[] bytes) {
     this(bytes, 512);
@@ -46,6 +47,11 @@ public final class MemoryBacking implements BackingDevice {
   /** Reads fail with this error from now on; 0 heals them. */
   public void failReads(int errno) {
     readErrno = errno;
+  }
+
+  /** Writes and flushes fail with this error from now on; 0 heals them. */
+  public void failWrites(int errno) {
+    writeErrno = errno;
   }
 
   /** How many reads have been asked for. */
@@ -102,13 +108,15 @@ public final class MemoryBacking implements BackingDevice {
   public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
     submit(
         () -> {
-          MemorySegment.copy(
-              MemorySegment.ofAddress(address).reinterpret(lengthBytes),
-              0,
-              MemorySegment.ofArray(bytes),
-              offsetBytes,
-              lengthBytes);
-          done.complete(0);
+          if (writeErrno == 0) {
+            MemorySegment.copy(
+                MemorySegment.ofAddress(address).reinterpret(lengthBytes),
+                0,
+                MemorySegment.ofArray(bytes),
+                offsetBytes,
+                lengthBytes);
+          }
+          done.complete(writeErrno);
         },
         offsetBytes,
         lengthBytes,
@@ -117,7 +125,7 @@ public final class MemoryBacking implements BackingDevice {
 
   @Override
   public void flush(Completion done) {
-    submit(() -> done.complete(0), 0, 0, done);
+    submit(() -> done.complete(writeErrno), 0, 0, done);
   }
 
   @Override

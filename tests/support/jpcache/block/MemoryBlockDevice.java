@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import jpcache.base.Completion;
@@ -28,7 +29,8 @@ import org.jspecify.annotations.Nullable;
  *       way.
  * </ul>
  *
- * Reads and commits exclude one another by one lock, so requests are atomic towards each other.
+ * Reads and commits exclude one another by one lock, so requests are atomic towards each other,
+ * unless {@link #withoutLock} is called (for benchmarks: no protocol asks for it).
  */
 public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   /** Chooses requests. */
@@ -57,6 +59,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   private volatile Chooser failingWrites = NONE;
   private volatile int failure;
   private volatile boolean missingFlushes;
+  private boolean locking = true;
 
   private final List<String> violations = new ArrayList<>();
   private final AtomicInteger openQueues = new AtomicInteger();
@@ -95,6 +98,12 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     failure = errno;
     failingReads = reads;
     failingWrites = writes;
+    return this;
+  }
+
+  /** Requests run beside each other; before any queue is opened. */
+  public MemoryBlockDevice withoutLock() {
+    locking = false;
     return this;
   }
 
@@ -297,14 +306,14 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
           return;
         }
         commits.incrementAndGet();
-        lock.writeLock().lock();
+        lock(lock.writeLock());
         try {
           for (int i = 0; i < writes.count; i++) {
             MemorySegment.copy(
                 ALL, writes.addresses[i], bytes, writes.offsets[i], writes.lengths[i]);
           }
         } finally {
-          lock.writeLock().unlock();
+          unlock(lock.writeLock());
         }
         for (int i = 0; i < writes.count; i++) {
           writes.done[i].complete(0);
@@ -338,11 +347,23 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     }
 
     private void copyOut(long offset, int length, long address) {
-      lock.readLock().lock();
+      lock(lock.readLock());
       try {
         MemorySegment.copy(bytes, offset, ALL, address, length);
       } finally {
-        lock.readLock().unlock();
+        unlock(lock.readLock());
+      }
+    }
+
+    private void lock(Lock side) {
+      if (locking) {
+        side.lock();
+      }
+    }
+
+    private void unlock(Lock side) {
+      if (locking) {
+        side.unlock();
       }
     }
 

@@ -35,7 +35,9 @@ class CacheQueueTest {
   }
 
   private BlockQueue open(Durability durability) {
-    return Cache.open(region, backing, new CacheOptions(1, durability)).openQueue();
+    return Cache.open(
+            region, backing, CacheOptions.defaults().withLanes(1).withDurability(durability))
+        .openQueue();
   }
 
   @AfterEach
@@ -129,9 +131,71 @@ class CacheQueueTest {
   }
 
   @Test
-  void aHoleAcrossSubtreesIsOneBackingRead() {
-    read((4 << 20) - 4096, 8192);
+  void aMissIsCachedAndAMissNoLonger() {
+    assertEquals('b', read(65536, 8192)[0]);
+    assertEquals('b', read(65536, 8192)[8191]);
     assertEquals(1, backing.reads());
+  }
+
+  @Test
+  void whatAMissBroughtIsCleanAndSurvivesReopening() {
+    read(65536, 4096);
+    write(0, 512, 'x');
+    queue.commit(); // closes the kset that the clean key is in
+    queue = open(Durability.ACK);
+    Arrays.fill(slow, (byte) 'c'); // nobody may do this, but it shows where data comes from
+    assertEquals('b', read(65536, 4096)[0]);
+  }
+
+  @Test
+  void missesOfTheSameBytesShareABackingRead() {
+    backing.hold();
+    int[] results = {PENDING, PENDING};
+    MemorySegment first = arena.allocate(8192);
+    MemorySegment second = arena.allocate(512);
+    queue.read(65536, 8192, first.address(), e -> results[0] = e);
+    queue.read(65536 + 1024, 512, second.address(), e -> results[1] = e);
+    assertEquals(1, backing.reads());
+    backing.release();
+    assertArrayEquals(new int[] {0, 0}, results);
+    assertEquals('b', first.get(JAVA_BYTE, 8191));
+    assertEquals('b', second.get(JAVA_BYTE, 511));
+  }
+
+  @Test
+  void aLateFillDoesNotBringBackWhatAWriteHasReplaced() {
+    backing.hold();
+    MemorySegment late = arena.allocate(8192);
+    queue.read(65536, 8192, late.address(), e -> {});
+    write(65536 + 512, 512, 'x');
+    queue.commit();
+    backing.release();
+    byte[] now = read(65536, 8192);
+    assertEquals('b', now[0]);
+    assertEquals('x', now[512]);
+    assertEquals('b', now[1024]);
+  }
+
+  @Test
+  void aReadAfterAWriteDoesNotJoinABackingReadFromBefore() {
+    backing.hold();
+    MemorySegment early = arena.allocate(8192);
+    queue.read(65536, 8192, early.address(), e -> {});
+    write(65536 + 512, 512, 'x');
+    queue.commit();
+    queue.read(65536, 8192, early.address(), e -> {});
+    assertEquals(3, backing.reads(), "two holes of its own beside the first read");
+    backing.release();
+  }
+
+  @Test
+  void aLargeReadIsNotCached() {
+    byte[] wanted = new byte[4 << 20];
+    MemorySegment large = arena.allocate(wanted.length);
+    queue.read(0, wanted.length, large.address(), e -> errno[0] = e);
+    queue.read(0, wanted.length, large.address(), e -> errno[0] = e);
+    assertEquals(0, errno[0]);
+    assertEquals(2, backing.reads());
   }
 
   @Test
@@ -158,7 +222,7 @@ class CacheQueueTest {
     assertEquals(Errno.EIO, errno[0]);
     assertEquals('x', read(0, 512)[0]);
     backing.failReads(0);
-    assertEquals('b', read(512, 512)[0]);
+    assertEquals('b', read(512, 512)[0], "an error is not cached");
   }
 
   @Test

@@ -37,7 +37,7 @@ class GoldenMediaTest {
   void theStatusIsTheKernels(Golden image) {
     Golden.Status expected = image.expect().status();
     try (MediaBuilder file = MediaBuilder.open(image.unpack(directory).cache(), false)) {
-      CacheMedia media = CacheMedia.read(file.view());
+      CacheMedia media = CacheMedia.read("cache", file.view());
       LogReplay.Summary log = LogReplay.run(media, image.expect().backingBytes(), (k, i) -> {});
       KernelStatus status =
           new KernelStatus(
@@ -76,7 +76,7 @@ class GoldenMediaTest {
         BackingDevice backing =
             BackingDevices.open(copy.backing().toString(), BackingOptions.forReading())) {
       new PlainReader(file.media()).overlay(logical);
-      LogicalView view = new LogicalView(CacheMedia.read(file.view()), backing);
+      LogicalView view = new LogicalView(CacheMedia.read("cache", file.view()), backing);
       assertEquals(logical.length, view.sizeBytes());
       MemorySegment chunk = arena.allocate(CHUNK_BYTES, 4096);
       for (int at = 0; at < logical.length; at += CHUNK_BYTES) {

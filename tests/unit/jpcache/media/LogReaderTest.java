@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.media.MediaBuilder.Structure;
 import jpcache.media.MediaException.Kind;
@@ -85,7 +86,7 @@ class LogReaderTest {
   @Test
   void a128KeyKsetIsRead() {
     LogKey[] keys = new LogKey[128];
-    java.util.Arrays.fill(keys, KEY);
+    Arrays.fill(keys, KEY);
     media.kset(0, 0, keys);
     assertEndsAfter(1, Layout.KSET_MAX_BYTES);
   }
@@ -207,11 +208,11 @@ class LogReaderTest {
   }
 
   private LogReplay.Summary replay() {
-    return LogReplay.run(CacheMedia.read(media.view()), Long.MAX_VALUE, (kset, key) -> {});
+    return LogReplay.run(CacheMedia.read("cache", media.view()), Long.MAX_VALUE, (kset, key) -> {});
   }
 
   private void assertEndsAfter(int ksets, int headOffset) {
-    CacheMedia read = CacheMedia.read(media.view());
+    CacheMedia read = CacheMedia.read("cache", media.view());
     LogReader reader = new LogReader(read, read.keyTail(), Long.MAX_VALUE);
     for (int i = 0; i < ksets; i++) {
       assertTrue(reader.next(), "kset " + i);

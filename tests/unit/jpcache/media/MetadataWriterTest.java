@@ -70,7 +70,7 @@ class MetadataWriterTest {
   }
 
   private CacheMedia media() {
-    return CacheMedia.read(region.view());
+    return CacheMedia.read("cache", region.view());
   }
 
   private byte[] tails() {

@@ -125,10 +125,10 @@ class RescuePropertyTest {
   private void check(MediaBuilder m, PowerCutBacking backing, byte[] logical) {
     assertArrayEquals(logical, backing.durableBytes(), "the backing device alone");
     assertArrayEquals(logical, view(m, backing), "the view");
-    FsckReport report = new Fsck(m.view(), backing, false, phase -> {}).run();
+    FsckReport report = new Fsck("cache", m.view(), backing, false, phase -> {}).run();
     assertEquals(
         List.of(), report.phases().stream().flatMap(phase -> phase.findings().stream()).toList());
-    CacheMedia media = CacheMedia.read(m.view());
+    CacheMedia media = CacheMedia.read("cache", m.view());
     assertTrue(
         report.phases().get(4).summary().endsWith("key_head " + media.dirtyTail()),
         "dirty_tail is key_head");
@@ -137,7 +137,11 @@ class RescuePropertyTest {
   private Rescue rescue(MediaBuilder m, BackingDevice backing) {
     Rescue.Options options = new Rescue.Options(false, false, 3);
     return new Rescue(
-        CacheMedia.read(m.view()), backing, options, notice -> fail(notice), (done, of) -> {});
+        CacheMedia.read("cache", m.view()),
+        backing,
+        options,
+        notice -> fail(notice),
+        (done, of) -> {});
   }
 
   /** A log in two segments, and a backing device that has everything before dirty_tail. */
@@ -211,7 +215,7 @@ class RescuePropertyTest {
   private static byte[] view(MediaBuilder m, BackingDevice backing) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment bytes = arena.allocate(LOGICAL_BYTES, 4096);
-      new LogicalView(CacheMedia.read(m.view()), backing).read(0, bytes);
+      new LogicalView(CacheMedia.read("cache", m.view()), backing).read(0, bytes);
       return bytes.toArray(ValueLayout.JAVA_BYTE);
     }
   }

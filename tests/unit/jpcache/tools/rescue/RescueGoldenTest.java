@@ -83,7 +83,7 @@ class RescueGoldenTest {
 
   private static Rescue rescue(MediaBuilder m, BackingDevice backing, int batchKsets) {
     return new Rescue(
-        CacheMedia.read(m.view()),
+        CacheMedia.read("cache", m.view()),
         backing,
         new Rescue.Options(false, false, batchKsets),
         notice -> {
@@ -98,7 +98,7 @@ class RescueGoldenTest {
       assertEquals(image.expect().logicalSha256(), viewSha256(m, backing), "view");
       assertEquals(
           List.of(),
-          new Fsck(m.view(), backing, false, phase -> {})
+          new Fsck("cache", m.view(), backing, false, phase -> {})
               .run().phases().stream().flatMap(phase -> phase.findings().stream()).toList());
       assertEquals(
           new Rescue.Summary(0, 0, 0, 0), rescue(m, backing, 16).dryRun(), "nothing is dirty");
@@ -107,7 +107,7 @@ class RescueGoldenTest {
 
   private static String viewSha256(MediaBuilder m, BackingDevice backing) {
     MessageDigest digest = Sha256.digest();
-    LogicalView view = new LogicalView(CacheMedia.read(m.view()), backing);
+    LogicalView view = new LogicalView(CacheMedia.read("cache", m.view()), backing);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment chunk = arena.allocate(CHUNK_BYTES, 4096);
       for (long at = 0; at < view.sizeBytes(); at += CHUNK_BYTES) {

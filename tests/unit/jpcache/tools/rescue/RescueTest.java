@@ -79,7 +79,7 @@ class RescueTest {
     }
 
     CacheMedia media() {
-      return CacheMedia.read(m.view());
+      return CacheMedia.read("cache", m.view());
     }
 
     byte[] backingBytes(long from, int length) throws IOException {

@@ -10,9 +10,9 @@ import jpcache.block.MemoryBlockDevice;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** The connection's thread allocates nothing for a request, once it has what it needs. */
+/** What a connection costs: no allocation for a request, no processor while nothing arrives. */
 @Timeout(60)
-class NbdAllocationTest {
+class NbdCostTest {
   private static final int BATCH = 32;
 
   private static void roundTrips(NbdClient client, int batches) throws IOException {
@@ -52,5 +52,29 @@ class NbdAllocationTest {
       }
       assertTrue(each < 0.5, each + " bytes a request");
     }
+  }
+
+  @Test
+  void usesNoTimeOfTheProcessorWhileNothingArrives() throws IOException {
+    try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(1 << 20));
+        NbdClient one = served.unix();
+        NbdClient other = served.tcp()) {
+      one.go("");
+      other.go("");
+      roundTrips(one, 10);
+      long begin = System.nanoTime();
+      long before = processorNanos();
+      ServedMemory.eventually("half a second", () -> System.nanoTime() - begin > 500_000_000);
+      long used = processorNanos() - before;
+      assertTrue(used < 5_000_000, used + " ns of 500 ms");
+    }
+  }
+
+  private static long processorNanos() {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    return Thread.getAllStackTraces().keySet().stream()
+        .filter(thread -> thread.getName().startsWith("nbd-"))
+        .mapToLong(thread -> threads.getThreadCpuTime(thread.threadId()))
+        .sum();
   }
 }

@@ -1,0 +1,130 @@
+package jpcache.cache;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import jpcache.base.Completion;
+import jpcache.extent.ExtentMap;
+import jpcache.extent.Subtree;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The backing reads that are under way, by subtree; and how what they bring enters the cache, as
+ * clean keys.
+ *
+ * <p>All that relates a fill to its subtree (that the bytes are a hole, that a write has overtaken
+ * it, that it enters) happens under the subtree's lock. The lists have locks of their own, taken
+ * after the subtree's, since several subtrees share one; a list that is empty costs a writer one
+ * read.
+ *
+ * <p>Filling is a favour, not a duty: a cache that needs room serves misses uncached, and so it
+ * does large reads, which would wash out what is worth keeping.
+ */
+final class Fills {
+  private static final int LISTS = 1024;
+  private static final int MAX_FILL_BYTES = 1 << 20;
+
+  private static final class FillList {
+    private final List<Fill> fills = new ArrayList<>(2);
+    private volatile int size;
+  }
+
+  private final Cache cache;
+  private final FillList[] lists = new FillList[LISTS];
+  private final ConcurrentLinkedQueue<CleanWriter> writers = new ConcurrentLinkedQueue<>();
+
+  Fills(Cache cache) {
+    this.cache = cache;
+    for (int i = 0; i < LISTS; i++) {
+      lists[i] = new FillList();
+    }
+  }
+
+  private FillList list(long offsetBytes) {
+    return lists[(int) (offsetBytes >>> ExtentMap.SUBTREE_SHIFT) & (LISTS - 1)];
+  }
+
+  /**
+   * Registers a read of a hole, or lets it join one that is under way. Called with the subtree's
+   * lock held, by whoever has found the hole under that lock.
+   *
+   * @return the fill that the caller must now read, or null if it has joined another
+   */
+  @Nullable Fill begin(long offsetBytes, int lengthBytes, long address, Completion done) {
+    FillList list = list(offsetBytes);
+    synchronized (list) {
+      for (Fill fill : list.fills) {
+        if (!fill.overtaken() && fill.covers(offsetBytes, offsetBytes + lengthBytes)) {
+          fill.join(offsetBytes, lengthBytes, address, done);
+          return null;
+        }
+      }
+      Fill fill = new Fill(this, offsetBytes, lengthBytes, address, done);
+      list.fills.add(fill);
+      list.size = list.fills.size();
+      return fill;
+    }
+  }
+
+  /** A write has entered its subtree. Called with the subtree's lock held. */
+  void overtake(long offsetBytes, int lengthBytes) {
+    FillList list = list(offsetBytes);
+    if (list.size > 0) {
+      synchronized (list) {
+        for (Fill fill : list.fills) {
+          fill.overtake(offsetBytes, offsetBytes + lengthBytes);
+        }
+      }
+    }
+  }
+
+  /** A fill's data has come, or has not: it is no longer under way when this returns. */
+  void ended(Fill fill, int errno) {
+    CleanWriter writer = null;
+    if (errno == 0 && fill.lengthBytes <= MAX_FILL_BYTES && !cache.needsRoom()) {
+      writer = writers.poll();
+      writer = writer != null ? writer : new CleanWriter();
+      if (!writer.copy(fill)) {
+        writers.add(writer);
+        writer = null;
+      }
+    }
+    Subtree subtree = cache.map().subtree(fill.offsetBytes);
+    synchronized (subtree) {
+      FillList list = list(fill.offsetBytes);
+      synchronized (list) {
+        list.fills.remove(fill);
+        list.size = list.fills.size();
+      }
+      if (writer != null) {
+        writer.finish(subtree, fill);
+      }
+    }
+    if (writer != null) {
+      writers.add(writer);
+    }
+  }
+
+  /** Puts the data of a fill into persistent memory and its keys into tree and log. */
+  private final class CleanWriter {
+    private final CacheQueue queue = new CacheQueue(cache, 0);
+
+    /** Copies the data; false if there is no room. */
+    boolean copy(Fill fill) {
+      if (!queue.stage(fill.offsetBytes, fill.lengthBytes, fill.address, false, errno -> {})) {
+        return false;
+      }
+      cache.region().drain();
+      return true;
+    }
+
+    /** The fill enters the cache, unless it was overtaken. */
+    void finish(Subtree subtree, Fill fill) {
+      if (fill.overtaken()) {
+        queue.abandon();
+      } else {
+        queue.insertClean(subtree);
+      }
+    }
+  }
+}

@@ -1,0 +1,149 @@
+package jpcache.cache;
+
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import jpcache.media.Position;
+
+/**
+ * What a cache does besides answering requests: write-back, garbage collection, and the writes that
+ * wait for room.
+ *
+ * <p>Write-back is lazy, so that overwrites coalesce: a batch starts when the data has been dirty
+ * for a while, or makes up a share of the cache. Under pressure (writes wait, or more segments are
+ * used than the gc percentage) it goes on without a pause. Errors are retried with growing pauses.
+ *
+ * <p>Nothing here sleeps: {@link #step} does what is due and says when to call it again. One thread
+ * at a time may call it.
+ */
+public final class Maintenance {
+  private static final long MIN_RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+  private static final long MAX_RETRY_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+  /** What {@link Durability#FLUSH} may lose at a power cut: as much as the kernel. */
+  private static final long KSET_AGE_NANOS = TimeUnit.SECONDS.toNanos(1);
+
+  private final Cache cache;
+  private final WriteBack writeBack;
+  private final GarbageCollector collector;
+  private final CacheQueue backlogQueue;
+
+  /** All before this place was logged at the mark's time, or earlier. */
+  private Position mark;
+
+  private long markNanos;
+  private long ksetsClosedNanos;
+  private long retryPauseNanos;
+  private long retryAtNanos;
+
+  // Told by the status; written by the maintenance thread.
+  private final AtomicLong writeBackErrors = new AtomicLong();
+  private volatile int lastErrno;
+
+  Maintenance(Cache cache, WriteBack writeBack, GarbageCollector collector, long nowNanos) {
+    this.cache = cache;
+    this.writeBack = writeBack;
+    this.collector = collector;
+    backlogQueue = new CacheQueue(cache, 0);
+    mark = cache.log().head().position();
+    markNanos = nowNanos;
+    ksetsClosedNanos = nowNanos;
+  }
+
+  /** How often write-back has failed; each time the batch was or will be tried again. */
+  public long writeBackErrors() {
+    return writeBackErrors.get();
+  }
+
+  /** The error of the last batch if it failed, else 0. */
+  public int lastErrno() {
+    return lastErrno;
+  }
+
+  /**
+   * Does one batch of what is due.
+   *
+   * @param nowNanos as {@link System#nanoTime}
+   * @return in how many nanoseconds there is more to do; 0 for at once
+   */
+  public long step(long nowNanos) {
+    long next = closeAgedKsets(nowNanos);
+    boolean got = false;
+    if (cache.needsRoom()) {
+      got = collector.run();
+      got |= cache.backlog().serve(backlogQueue);
+    }
+    if (!got || cache.needsRoom()) {
+      next = Math.min(next, writeBack(nowNanos));
+    }
+    return got ? 0 : next;
+  }
+
+  /** Writes back everything that was logged before this call. */
+  public int writeBackAll() {
+    cache.log().flush();
+    Position end = cache.log().head().position();
+    while (!cache.tails().dirtyTail().equals(end)) {
+      int errno = writeBack.run(end);
+      if (errno != 0) {
+        failed(errno, System.nanoTime());
+        return errno;
+      }
+    }
+    return 0;
+  }
+
+  private long closeAgedKsets(long nowNanos) {
+    if (cache.durability() == Durability.ACK) {
+      return Long.MAX_VALUE;
+    }
+    long dueIn = ksetsClosedNanos + KSET_AGE_NANOS - nowNanos;
+    if (dueIn > 0) {
+      return dueIn;
+    }
+    cache.log().flush();
+    ksetsClosedNanos = nowNanos;
+    return KSET_AGE_NANOS;
+  }
+
+  private long writeBack(long nowNanos) {
+    Position dirty = cache.tails().dirtyTail();
+    Position head = cache.log().head().position();
+    if (dirty.equals(head)) {
+      mark = head;
+      markNanos = nowNanos;
+      return Long.MAX_VALUE;
+    }
+    if (retryPauseNanos > 0 && nowNanos - retryAtNanos < 0) {
+      return retryAtNanos - nowNanos;
+    }
+    boolean all = cache.needsRoom() || cache.dirtyPercent() >= cache.options().dirtyPercent();
+    long ageNanos = TimeUnit.MILLISECONDS.toNanos(cache.options().writeBackAgeMs());
+    if (!all && dirty.equals(mark)) {
+      // All up to the mark is done: what has come since gets its own time.
+      mark = head;
+      markNanos = nowNanos;
+    }
+    if (!all && nowNanos - markNanos < ageNanos) {
+      return markNanos + ageNanos - nowNanos;
+    }
+    int errno = writeBack.run(all ? head : mark);
+    if (errno != 0) {
+      failed(errno, nowNanos);
+      return retryPauseNanos;
+    }
+    retryPauseNanos = 0;
+    lastErrno = 0;
+    if (all && cache.tails().dirtyTail().equals(head)) {
+      mark = head;
+      markNanos = nowNanos;
+    }
+    return 0;
+  }
+
+  private void failed(int errno, long nowNanos) {
+    writeBackErrors.incrementAndGet();
+    lastErrno = errno;
+    retryPauseNanos = Math.clamp(2 * retryPauseNanos, MIN_RETRY_NANOS, MAX_RETRY_NANOS);
+    retryAtNanos = nowNanos + retryPauseNanos;
+  }
+}

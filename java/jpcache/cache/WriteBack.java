@@ -1,0 +1,211 @@
+package jpcache.cache;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import jpcache.backing.BackingDevice;
+import jpcache.base.Completion;
+import jpcache.base.Errno;
+import jpcache.extent.WriteBatch;
+import jpcache.media.CacheMedia;
+import jpcache.media.Kset;
+import jpcache.media.Layout;
+import jpcache.media.LogReader;
+import jpcache.media.Position;
+import jpcache.pmem.PmemReads;
+import jpcache.pmem.PmemRegion;
+import jpcache.pmem.PoisonedMemoryException;
+
+/**
+ * Brings the log's data to the backing device, from dirty_tail on, a batch of ksets at a time: the
+ * newest data of the batch, sorted, at some queue depth; one backing flush; then dirty_tail. The
+ * backing device thus always holds a prefix of the log at batch granularity, which is a state that
+ * its user's crash recovery knows.
+ *
+ * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
+ * are gathered first, since one large request costs less than many small ones.
+ *
+ * <p>Whatever fails, the whole batch is written again later: after a failed flush nothing since the
+ * last good one can be relied on.
+ *
+ * <p>Used by the maintenance thread.
+ *
+ * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
+ */
+final class WriteBack {
+  /** What writers of a full cache wait for at the longest. */
+  static final long BATCH_BYTES = 16L << 20;
+
+  static final int BATCH_KEYS = 8192;
+
+  private static final int DEPTH = 32;
+  private static final int GATHER_BYTES = 256 << 10;
+  private static final int ALIGNMENT_BYTES = 4096;
+
+  private final CacheMedia media;
+  private final PmemRegion region;
+  private final SegmentTable segments;
+  private final BackingDevice backing;
+  private final Tails tails;
+
+  private final WriteBatch batch = new WriteBatch();
+  private final Semaphore depth = new Semaphore(DEPTH);
+  private final AtomicInteger firstErrno = new AtomicInteger();
+  private long collectedBytes;
+  private final AtomicLong writtenBackBytes = new AtomicLong();
+  private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
+
+  WriteBack(
+      CacheMedia media,
+      PmemRegion region,
+      SegmentTable segments,
+      BackingDevice backing,
+      Tails tails) {
+    this.media = media;
+    this.region = region;
+    this.segments = segments;
+    this.backing = backing;
+    this.tails = tails;
+  }
+
+  /**
+   * Writes back one batch of what lies before {@code end}, a place where the log durably ended.
+   *
+   * @return 0, or the error that the batch failed with; dirty_tail has not moved then
+   */
+  int run(Position end) {
+    Position next = collect(end);
+    batch.plan();
+    int errno = 0;
+    if (batch.extents() > 0) {
+      errno = writeAll();
+      errno = errno == 0 ? flush() : errno;
+    }
+    if (errno == 0) {
+      tails.moveDirtyTail(next);
+      writtenBackBytes.addAndGet(collectedBytes);
+    }
+    return errno;
+  }
+
+  /** How many bytes of keys have been brought to the backing device, or need not be any more. */
+  long writtenBackBytes() {
+    return writtenBackBytes.get();
+  }
+
+  private Position collect(Position end) {
+    batch.clear();
+    LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
+    collectedBytes = 0;
+    while (collectedBytes < BATCH_BYTES
+        && batch.keys() < BATCH_KEYS
+        && !reader.head().equals(end)
+        && reader.next()) {
+      Kset kset = reader.kset();
+      for (int key = 0; key < kset.keyCount(); key++) {
+        int segment = kset.keySegment(key);
+        if (Long.compareUnsigned(kset.keyGeneration(key), segments.generation(segment)) < 0) {
+          continue;
+        }
+        if ((kset.keyFlags(key) & Layout.KEY_FLAG_CLEAN) != 0) {
+          batch.addClean(kset.keyOffset(key), kset.keyLength(key));
+        } else {
+          batch.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
+          collectedBytes += kset.keyLength(key);
+        }
+      }
+    }
+    return reader.head();
+  }
+
+  private int writeAll() {
+    firstErrno.set(0);
+    for (int extent = 0; extent < batch.extents() && firstErrno.get() == 0; ) {
+      int end = gatherable(extent);
+      depth.acquireUninterruptibly();
+      if (end == extent + 1) {
+        writeExtent(extent);
+      } else {
+        writeGathered(extent, end);
+      }
+      extent = end;
+    }
+    depth.acquireUninterruptibly(DEPTH);
+    depth.release(DEPTH);
+    return firstErrno.get();
+  }
+
+  /** Behind the last of the adjoining extents from this one on that fit a buffer together. */
+  private int gatherable(int first) {
+    int end = first + 1;
+    long bytes = batch.lengthBytes(first);
+    while (end < batch.runEnd(first) && bytes + batch.lengthBytes(end) <= GATHER_BYTES) {
+      bytes += batch.lengthBytes(end);
+      end++;
+    }
+    return end;
+  }
+
+  private void writeExtent(int extent) {
+    long address = region.address() + place(extent);
+    backing.write(
+        batch.offsetBytes(extent), batch.lengthBytes(extent), address, this::requestEnded);
+  }
+
+  private void writeGathered(int first, int end) {
+    MemorySegment buffer = takeBuffer();
+    int length = 0;
+    try {
+      for (int extent = first; extent < end; extent++) {
+        PmemReads.copy(region.view(), place(extent), buffer, length, batch.lengthBytes(extent));
+        length += batch.lengthBytes(extent);
+      }
+    } catch (PoisonedMemoryException e) {
+      giveBuffer(buffer);
+      requestEnded(Errno.EIO);
+      return;
+    }
+    Completion done =
+        errno -> {
+          giveBuffer(buffer);
+          requestEnded(errno);
+        };
+    backing.write(batch.offsetBytes(first), length, buffer.address(), done);
+  }
+
+  private long place(int extent) {
+    return segments.dataOffset(batch.segment(extent)) + batch.segmentOffsetBytes(extent);
+  }
+
+  private void requestEnded(int errno) {
+    if (errno != 0) {
+      firstErrno.compareAndSet(0, errno);
+    }
+    depth.release();
+  }
+
+  private MemorySegment takeBuffer() {
+    synchronized (buffers) {
+      MemorySegment free = buffers.poll();
+      return free != null ? free : Arena.ofAuto().allocate(GATHER_BYTES, ALIGNMENT_BYTES);
+    }
+  }
+
+  private void giveBuffer(MemorySegment buffer) {
+    synchronized (buffers) {
+      buffers.push(buffer);
+    }
+  }
+
+  private int flush() {
+    depth.acquireUninterruptibly();
+    firstErrno.set(0);
+    backing.flush(this::requestEnded);
+    depth.acquireUninterruptibly(DEPTH);
+    depth.release(DEPTH);
+    return firstErrno.get();
+  }
+}
