@@ -78,7 +78,7 @@ final class FsckCommand implements Callable<Integer> {
     try (BackingDevice device =
         backing == null ? null : BackingDevices.open(backing, BackingOptions.forReading())) {
       if (repair) {
-        try (PmemRegion region = PmemFiles.open(cache, pmem.binding)) {
+        try (PmemRegion region = PmemFiles.openOffline(cache, pmem.binding)) {
           return run(region.view(), device, region);
         }
       }
