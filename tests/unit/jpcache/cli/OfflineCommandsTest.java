@@ -10,6 +10,7 @@ import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import jpcache.Golden;
+import jpcache.JsonCheck;
 import jpcache.Sha256;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
@@ -122,7 +123,7 @@ class OfflineCommandsTest {
     }
     assertEquals(4, run("fsck", "--cache", cache, "--json"), this::said);
     String json = out.toString();
-    assertTrue(json.startsWith("{"), this::said);
+    JsonCheck.check(json);
     assertTrue(json.contains("\"field\": \"dirty_tail\""), this::said);
     assertTrue(json.contains("\"exit_code\": 4"), this::said);
     assertFalse(json.contains("phase 1,"), this::said);
@@ -152,6 +153,17 @@ class OfflineCommandsTest {
   }
 
   @Test
+  void rescueAsJsonHoldsItsNumbers() throws IOException {
+    media().close();
+    Path backing = shm.resolve("backing");
+    Files.write(backing, new byte[1 << 20]);
+    assertEquals(
+        0, run("rescue", "--cache", cache, "--backing", backing.toString(), "--json"), this::said);
+    JsonCheck.check(out.toString());
+    assertTrue(out.toString().contains("\"bytes\": 0"), this::said);
+  }
+
+  @Test
   void rescueToASmallerDeviceIsRefusedInOneLineAndExitsWithOne() throws IOException {
     try (MediaBuilder m = media()) {
       m.kset(0, 0, LogKey.of(1 << 20, 4096, 1, 0));
@@ -159,7 +171,7 @@ class OfflineCommandsTest {
     Path backing = shm.resolve("backing");
     Files.write(backing, new byte[1 << 20]);
     assertEquals(1, run("rescue", "--cache", cache, "--backing", backing.toString()), this::said);
-    assertTrue(err.toString().startsWith("jpcache: key.off at byte "), this::said);
+    assertTrue(err.toString().startsWith("jpcache: " + cache + ": key.off at byte "), this::said);
     assertEquals(1, err.toString().lines().count(), this::said);
     assertEquals(Layout.MIN_DEVICE_BYTES, Files.size(Path.of(cache)));
   }

@@ -156,7 +156,7 @@ class RescueTest {
           new LogKey(0, PAGE, 0, LAST_SEGMENT, 0, 0, crc),
           new LogKey(9 * PAGE, PAGE, 0, LAST_SEGMENT, PAGE, 0, crc + 1));
       String message = refusal(d);
-      assertTrue(message.startsWith("key 1 of the key set at 0:0: data_crc 0x"), message);
+      assertTrue(message.startsWith("cache: key 1 of the key set at 0:0: data_crc 0x"), message);
       assertTrue(message.contains("--force"), message);
       assertArrayEquals(filled(BACKING_BYTES, 1), d.backingBytes(0, BACKING_BYTES));
       assertEquals(START, d.media().dirtyTail());
@@ -211,7 +211,7 @@ class RescueTest {
       d.m.dirtyTail(0, at);
       d.m.kset(0, at, key(0, PAGE, 0));
       String message = refusal(d);
-      assertTrue(message.startsWith("key_head 0:" + Layout.SEGMENT_DATA_BYTES), message);
+      assertTrue(message.startsWith("cache: key_head 0:" + Layout.SEGMENT_DATA_BYTES), message);
     }
   }
 }
