@@ -170,7 +170,8 @@ public final class Rescue {
     Position head = reader.head();
     if (!seen && !head.equals(media.dirtyTail())) {
       throw new UserException(
-          "dirty_tail "
+          media.device()
+              + ": dirty_tail "
               + media.dirtyTail()
               + ": not on the chain of key sets that starts at key_tail "
               + media.keyTail()
@@ -178,7 +179,8 @@ public final class Rescue {
     }
     if (head.offsetBytes() == Layout.SEGMENT_DATA_BYTES) {
       throw new UserException(
-          "key_head "
+          media.device()
+              + ": key_head "
               + head
               + ": the newest key set fills its segment to the last byte, so dirty_tail cannot be"
               + " set behind it; no writer makes such media, look at the data with `jpcache view`");
@@ -220,8 +222,9 @@ public final class Rescue {
     }
     String what =
         String.format(
-            "key %d of the key set at %s: data_crc 0x%s, but the data of logical bytes %d to %d"
+            "%s: key %d of the key set at %s: data_crc 0x%s, but the data of logical bytes %d to %d"
                 + " gives 0x%s",
+            media.device(),
             key,
             at,
             HexFormat.of().toHexDigits(kset.keyDataCrc(key)),

@@ -432,7 +432,7 @@ class FsckFaultsTest {
   }
 
   private FsckReport check(MediaBuilder m, boolean cutLog) {
-    return new Fsck(m.view(), backing, cutLog, phase -> {}).run();
+    return new Fsck("cache", m.view(), backing, cutLog, phase -> {}).run();
   }
 
   private static List<String> told(FsckReport report) {
