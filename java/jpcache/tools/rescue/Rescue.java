@@ -6,6 +6,7 @@ import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.SyncBacking;
 import jpcache.base.UserException;
+import jpcache.extent.ExtentMap;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
 import jpcache.media.KeyData;
@@ -128,7 +129,7 @@ public final class Rescue {
 
   private Summary batches(Deed deed) {
     long total = validate();
-    LogReader reader = new LogReader(media, media.dirtyTail(), backing.sizeBytes());
+    LogReader reader = new LogReader(media, media.dirtyTail(), logicalBytes());
     long ksets = 0;
     long keys = 0;
     long bytes = 0;
@@ -160,7 +161,7 @@ public final class Rescue {
    * @return how many key sets, last ones too, there are from dirty_tail on
    */
   private long validate() {
-    LogReader reader = new LogReader(media, media.keyTail(), backing.sizeBytes());
+    LogReader reader = new LogReader(media, media.keyTail(), logicalBytes());
     boolean seen = false;
     long ksets = 0;
     while (reader.next()) {
@@ -186,6 +187,10 @@ public final class Rescue {
               + " set behind it; no writer makes such media, look at the data with `jpcache view`");
     }
     return ksets;
+  }
+
+  private long logicalBytes() {
+    return Math.min(backing.sizeBytes(), ExtentMap.MAX_LOGICAL_BYTES);
   }
 
   /** Adds a key set's live keys to the batch; returns how much data they have. */
