@@ -68,7 +68,7 @@ public record CacheInfo(int firstSegment, int segments, int flags) {
    *
    * @throws MediaException if no replica is valid, or a field cannot be believed
    */
-  static CacheInfo read(MemorySegment media, Superblock superblock, Crc32c crc) {
+  public static CacheInfo read(MemorySegment media, Superblock superblock, Crc32c crc) {
     ReplicatedSlot slot = ReplicatedSlot.cacheInfo();
     MemorySegment bytes = MemorySegment.ofArray(new byte[Layout.CACHE_INFO_BYTES]);
     long at = slot.offsetBytes();
