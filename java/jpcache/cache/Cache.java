@@ -5,7 +5,7 @@ import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
 import jpcache.block.BlockDevice;
 import jpcache.block.BlockQueue;
-import jpcache.extent.Extent;
+import jpcache.extent.BulkLoad;
 import jpcache.extent.ExtentMap;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
@@ -122,20 +122,21 @@ public final class Cache implements BlockDevice, AutoCloseable {
     final ExtentMap map;
     final int[] references;
     final LogReplay.Summary summary;
+    private final BulkLoad load;
 
     Replayed(CacheMedia media, long logicalBytes) {
       map = new ExtentMap(logicalBytes);
       references = new int[media.segments().count()];
+      load = new BulkLoad(map);
       summary = LogReplay.run(media, logicalBytes, this::insert);
+      load.finish();
       summary.logSegments().stream().forEach(segment -> references[segment]++);
     }
 
     private void insert(Kset kset, int key) {
-      long offset = kset.keyOffset(key);
       int segment = kset.keySegment(key);
       references[segment]++;
-      map.subtree(offset)
-          .insert(Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+      load.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
     }
   }
 
