@@ -107,6 +107,10 @@ public final class Maintenance {
 
   private long writeBack(long nowNanos) {
     Position dirty = cache.tails().dirtyTail();
+    if (cache.needsRoom() && dirty.equals(cache.log().head().position())) {
+      // Nothing is left to make room of but what is in the open ksets: all of it, perhaps.
+      cache.log().flush();
+    }
     Position head = cache.log().head().position();
     if (dirty.equals(head)) {
       mark = head;
@@ -133,7 +137,7 @@ public final class Maintenance {
     }
     retryPauseNanos = 0;
     lastErrno = 0;
-    if (all && cache.tails().dirtyTail().equals(head)) {
+    if (all) {
       mark = head;
       markNanos = nowNanos;
     }

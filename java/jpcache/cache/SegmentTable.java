@@ -111,29 +111,22 @@ final class SegmentTable {
   }
 
   /**
-   * Takes a reference away. If it was the last, the segment must be {@link #free}d.
-   *
-   * @return whether it was the last
+   * Takes a reference away. If it was the last, the segment is free when this returns, and its new
+   * generation durable before it is.
    */
-  boolean dropReference(int segment) {
-    return references.decrementAndGet(segment) == 0;
+  void release(int segment) {
+    if (references.decrementAndGet(segment) == 0) {
+      free(segment);
+    }
   }
 
-  /** Gives a segment back that nothing refers to any more. Its new generation is durable first. */
-  void free(int segment) {
+  private void free(int segment) {
     long next = generations.get(segment) + 1;
     metadata.generation(segment, next);
     generations.set(segment, next);
     synchronized (this) {
       used.clear(segment);
       usedCount.decrementAndGet();
-    }
-  }
-
-  /** {@link #dropReference}, and {@link #free} if it was the last. */
-  void release(int segment) {
-    if (dropReference(segment)) {
-      free(segment);
     }
   }
 }

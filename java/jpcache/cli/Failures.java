@@ -15,8 +15,9 @@ import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.UnmatchedArgumentException;
 
 /**
- * How a command that failed ends: one line on stderr, and an exit code of 1 (it could not do it) or
- * 2 (wrong usage). A stack trace is shown to those who ask for one with {@code --verbose}.
+ * How a command that failed ends: one line on stderr, and an exit code of 1 (it could not do it;
+ * commands whose 1 means something else annotate another) or 2 (wrong usage). A stack trace is
+ * shown to those who ask for one with {@code --verbose}.
  */
 final class Failures implements IParameterExceptionHandler, IExecutionExceptionHandler {
   private final BooleanSupplier verbose;
@@ -59,17 +60,17 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
   @Override
   public int handleExecutionException(Exception e, CommandLine command, ParseResult parsed) {
-    return tell(e, command.getErr());
+    tell(e, command.getErr());
+    return command.getCommandSpec().exitCodeOnExecutionException();
   }
 
-  /** Tells of a failure in one line, by {@code --verbose} with its trace; returns the exit code. */
-  int tell(Throwable failure, PrintWriter err) {
+  /** Tells of a failure in one line, by {@code --verbose} with its trace. */
+  void tell(Throwable failure, PrintWriter err) {
     err.println(oneLine("jpcache: " + explain(failure)));
     if (verbose.getAsBoolean()) {
       failure.printStackTrace(err);
     }
     err.flush();
-    return ExitCode.SOFTWARE;
   }
 
   private static String explain(Throwable failure) {
@@ -90,7 +91,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
   }
 
   /** Names and values from outside may hold line breaks and terminal controls. */
-  private static String oneLine(String text) {
+  static String oneLine(String text) {
     return text.strip().replaceAll("\\p{Cntrl}+", " ");
   }
 }

@@ -8,6 +8,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 
@@ -39,7 +40,17 @@ public final class Main implements Callable<Integer> {
 
   /** Every command there is, in the order in which the help lists them. */
   private static List<Object> commands() {
-    return List.of(new ServeCommand(), new FormatCommand(), new ViewCommand(), new DumpCommand());
+    return List.of(
+        new ServeCommand(),
+        new StatusCommand(),
+        new TopCommand(),
+        new SetCommand(),
+        new StopCommand(),
+        new FormatCommand(),
+        new ViewCommand(),
+        new DumpCommand(),
+        new FsckCommand(),
+        new RescueCommand());
   }
 
   public static void main(String[] args) {
@@ -72,8 +83,15 @@ public final class Main implements Callable<Integer> {
       return line.execute(args);
     } catch (Throwable e) {
       // picocli hands its handlers exceptions; errors come here: a fault in mapped memory, no heap.
-      return Failures.of(line).tell(e, line.getErr());
+      Failures.of(line).tell(e, line.getErr());
+      return command(line).getCommandSpec().exitCodeOnExecutionException();
     }
+  }
+
+  /** The command that was given. */
+  private static CommandLine command(CommandLine line) {
+    ParseResult parsed = line.getParseResult();
+    return parsed.hasSubcommand() ? parsed.subcommand().commandSpec().commandLine() : line;
   }
 
   /** Without a command: shows what there is, and counts as wrong usage. */

@@ -30,6 +30,10 @@ public final class Subtree {
 
   private long[][] leaves = {new long[LEAF_MIN_CAPACITY]};
   private int[] counts = {0};
+
+  /** Where the first extent of each leaf begins: the search for a leaf touches no leaf. */
+  private int[] starts = {0};
+
   private int leafCount = 1;
   private final long[] replacement = new long[1 + MAX_GROWTH];
 
@@ -141,12 +145,11 @@ public final class Subtree {
 
   /** The leaf where a sector belongs: the last one whose first extent begins at or before it. */
   private int leafOf(int sector) {
-    long key = Extent.lastStartingAt(sector);
     int low = 0;
     int high = leafCount - 1;
     while (low < high) {
       int middle = (low + high + 1) >>> 1;
-      if (leaves[middle][0] <= key) {
+      if (starts[middle] <= sector) {
         low = middle;
       } else {
         high = middle - 1;
@@ -161,9 +164,49 @@ public final class Subtree {
    */
   private int firstEndingAfter(int leaf, int sector) {
     long[] extents = leaves[leaf];
-    long key = Extent.lastStartingAt(sector);
+    int count = counts[leaf];
+    int after =
+        firstStartingAfter(extents, count, Extent.lastStartingAt(sector), guess(leaf, sector));
+    return after > 0 && Extent.end(extents[after - 1]) > sector ? after - 1 : after;
+  }
+
+  /**
+   * Where in its leaf an extent at this sector would be if all were of one length. It mostly is
+   * nearby, and each leap of a binary search is a cache miss.
+   */
+  private int guess(int leaf, int sector) {
+    int from = starts[leaf];
+    int to = leaf + 1 < leafCount ? starts[leaf + 1] : Extent.SUBTREE_SECTORS;
+    return Math.clamp(
+        (long) (sector - from) * counts[leaf] / Math.max(1, to - from),
+        0,
+        Math.max(0, counts[leaf] - 1));
+  }
+
+  /** The first of the extents that is greater than a key: searched from a guess outwards. */
+  private static int firstStartingAfter(long[] extents, int count, long key, int guess) {
     int low = 0;
-    int high = counts[leaf];
+    int high = count;
+    int step = 1;
+    if (count > 0 && extents[guess] <= key) {
+      low = guess + 1;
+      int probe = low;
+      while (probe < high && extents[probe] <= key) {
+        low = probe + 1;
+        step *= 2;
+        probe += step;
+      }
+      high = Math.min(probe, high);
+    } else if (count > 0) {
+      high = guess;
+      int probe = guess - 1;
+      while (probe >= 0 && extents[probe] > key) {
+        high = probe;
+        step *= 2;
+        probe -= step;
+      }
+      low = Math.max(probe + 1, 0);
+    }
     while (low < high) {
       int middle = (low + high) >>> 1;
       if (extents[middle] <= key) {
@@ -172,7 +215,7 @@ public final class Subtree {
         high = middle;
       }
     }
-    return low > 0 && Extent.end(extents[low - 1]) > sector ? low - 1 : low;
+    return low;
   }
 
   /** The leaf where a sector belongs, cut in two first if an insertion could overflow it. */
@@ -192,14 +235,17 @@ public final class Subtree {
     if (leafCount == leaves.length) {
       leaves = Arrays.copyOf(leaves, 2 * leafCount);
       counts = Arrays.copyOf(counts, 2 * leafCount);
+      starts = Arrays.copyOf(starts, 2 * leafCount);
     }
     System.arraycopy(leaves, leaf + 1, leaves, leaf + 2, leafCount - leaf - 1);
     System.arraycopy(counts, leaf + 1, counts, leaf + 2, leafCount - leaf - 1);
+    System.arraycopy(starts, leaf + 1, starts, leaf + 2, leafCount - leaf - 1);
     int moved = counts[leaf] - cut;
     long[] back = new long[Math.max(LEAF_MIN_CAPACITY, moved + MAX_GROWTH)];
     System.arraycopy(leaves[leaf], cut, back, 0, moved);
     leaves[leaf + 1] = back;
     counts[leaf + 1] = moved;
+    starts[leaf + 1] = Extent.start(back[0]);
     leaves[leaf] = Arrays.copyOf(leaves[leaf], cut + MAX_GROWTH);
     counts[leaf] = cut;
     leafCount++;
@@ -212,12 +258,14 @@ public final class Subtree {
     int kept = counts[endLeaf] - endIndex;
     System.arraycopy(leaves[endLeaf], endIndex, leaves[endLeaf], 0, kept);
     counts[endLeaf] = kept;
+    starts[endLeaf] = kept == 0 ? 0 : Extent.start(leaves[endLeaf][0]);
     removeLeaves(leaf + 1, kept == 0 ? endLeaf + 1 : endLeaf);
   }
 
   private void removeLeaves(int from, int to) {
     System.arraycopy(leaves, to, leaves, from, leafCount - to);
     System.arraycopy(counts, to, counts, from, leafCount - to);
+    System.arraycopy(starts, to, starts, from, leafCount - to);
     int removed = to - from;
     Arrays.fill(leaves, leafCount - removed, leafCount, EMPTY);
     leafCount -= removed;
@@ -237,5 +285,6 @@ public final class Subtree {
     }
     System.arraycopy(replacement, 0, extents, index, pieces);
     counts[leaf] = newCount;
+    starts[leaf] = newCount == 0 ? 0 : Extent.start(extents[0]);
   }
 }

@@ -57,12 +57,18 @@ public record CacheInfo(int firstSegment, int segments, int flags) {
     return (flags >>> GC_PERCENT_SHIFT) & GC_PERCENT_MASK;
   }
 
+  /** The same with another GC percentage, 0 to {@link #GC_PERCENT_MAX}. */
+  public CacheInfo withGcPercent(int percent) {
+    int others = flags & ~(GC_PERCENT_MASK << GC_PERCENT_SHIFT);
+    return new CacheInfo(firstSegment, segments, others | percent << GC_PERCENT_SHIFT);
+  }
+
   /**
    * Reads and validates the cache info.
    *
    * @throws MediaException if no replica is valid, or a field cannot be believed
    */
-  static CacheInfo read(MemorySegment media, Superblock superblock, Crc32c crc) {
+  public static CacheInfo read(MemorySegment media, Superblock superblock, Crc32c crc) {
     ReplicatedSlot slot = ReplicatedSlot.cacheInfo();
     MemorySegment bytes = MemorySegment.ofArray(new byte[Layout.CACHE_INFO_BYTES]);
     long at = slot.offsetBytes();

@@ -122,6 +122,11 @@ public final class Kset {
     return bytes.get(U32, at(key) + Layout.KEY_FLAGS_AT);
   }
 
+  /** Whether the backing device had the same data when the key was written. */
+  public boolean keyIsClean(int key) {
+    return (keyFlags(key) & Layout.KEY_FLAG_CLEAN) != 0;
+  }
+
   public int keySegment(int key) {
     return bytes.get(U32, at(key) + Layout.KEY_SEG_ID_AT);
   }

@@ -34,12 +34,17 @@ public final class MediaException extends UserException {
   private final Kind kind;
   private final String field;
   private final long offsetBytes;
+  private final String value;
+  private final String why;
 
-  private MediaException(Kind kind, String field, long offsetBytes, String message) {
-    super(message);
+  private MediaException(
+      String device, Kind kind, String field, long offsetBytes, String value, String why) {
+    super(device + field + " at byte " + offsetBytes + ": " + value + ": " + why);
     this.kind = kind;
     this.field = field;
     this.offsetBytes = offsetBytes;
+    this.value = value;
+    this.why = why;
   }
 
   /**
@@ -51,8 +56,7 @@ public final class MediaException extends UserException {
    * @param why what is wrong with it
    */
   static MediaException of(Kind kind, String field, long offsetBytes, String value, String why) {
-    return new MediaException(
-        kind, field, offsetBytes, field + " at byte " + offsetBytes + ": " + value + ": " + why);
+    return new MediaException("", kind, field, offsetBytes, value, why);
   }
 
   /**
@@ -66,7 +70,7 @@ public final class MediaException extends UserException {
 
   /** The same, said of a device by the name that users call it. */
   MediaException on(String device) {
-    return new MediaException(kind, field, offsetBytes, device + ": " + getMessage());
+    return new MediaException(device + ": ", kind, field, offsetBytes, value, why);
   }
 
   public Kind kind() {
@@ -81,5 +85,15 @@ public final class MediaException extends UserException {
   /** Where on the device the structure with that field is. */
   public long offsetBytes() {
     return offsetBytes;
+  }
+
+  /** What the field says. */
+  public String value() {
+    return value;
+  }
+
+  /** What is wrong with that. */
+  public String why() {
+    return why;
   }
 }

@@ -1,5 +1,6 @@
 package jpcache.media;
 
+import java.lang.foreign.Arena;
 import jpcache.base.Crc32c;
 import jpcache.pmem.PmemRegion;
 
@@ -54,6 +55,24 @@ public final class MetadataWriter {
   /** Settings that have changed. */
   public void cacheInfo(CacheInfo info) {
     info.write(region, new Crc32c());
+  }
+
+  /** The version that is in force once more, over a replica that is torn. */
+  public void rewrite(ReplicatedSlot slot) {
+    slot.rewrite(region, new Crc32c());
+  }
+
+  /** From now on the log ends here: whatever stands at this place is no kset any more. */
+  public void endLog(Position head) {
+    requireInside(head);
+    int room = Layout.SEGMENT_DATA_BYTES - head.offsetBytes();
+    try (Arena arena = Arena.ofConfined()) {
+      long length = Math.min(Layout.KSET_HEADER_BYTES, room);
+      region.persist(
+          segments.dataOffset(head.cacheSegment()) + head.offsetBytes(),
+          arena.allocate(length).address(),
+          length);
+    }
   }
 
   /** A tail that no reader would believe is a bug of the caller's, and the end of the cache. */

@@ -17,13 +17,21 @@ import jpcache.pmem.PmemRegion;
  */
 public record Position(int cacheSegment, int offsetBytes) {
 
-  /** The oldest key set that is still needed. */
-  static Position readKeyTail(MemorySegment media, int segments, Crc32c crc) {
+  /**
+   * The oldest key set that is still needed.
+   *
+   * @throws MediaException if no replica is valid, or it lies outside of the segments
+   */
+  public static Position readKeyTail(MemorySegment media, int segments, Crc32c crc) {
     return read(ReplicatedSlot.keyTail(), media, segments, crc);
   }
 
-  /** The oldest key set that has not been written back. */
-  static Position readDirtyTail(MemorySegment media, int segments, Crc32c crc) {
+  /**
+   * The oldest key set that has not been written back.
+   *
+   * @throws MediaException if no replica is valid, or it lies outside of the segments
+   */
+  public static Position readDirtyTail(MemorySegment media, int segments, Crc32c crc) {
     return read(ReplicatedSlot.dirtyTail(), media, segments, crc);
   }
 

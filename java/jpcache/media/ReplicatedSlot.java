@@ -1,6 +1,7 @@
 package jpcache.media;
 
 import static jpcache.media.Layout.META_CRC_AT;
+import static jpcache.media.Layout.META_HEADER_BYTES;
 import static jpcache.media.Layout.META_RESERVED_AT;
 import static jpcache.media.Layout.META_SEQ_AT;
 import static jpcache.media.Layout.META_VERSION_AT;
@@ -10,6 +11,8 @@ import static jpcache.media.Layout.U8;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
 import jpcache.base.Crc32c;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
@@ -53,7 +56,7 @@ public final class ReplicatedSlot {
     this.firstReplica = firstReplica;
   }
 
-  static ReplicatedSlot cacheInfo() {
+  public static ReplicatedSlot cacheInfo() {
     return new ReplicatedSlot(
         "cache_info",
         Layout.CACHE_INFO_OFFSET,
@@ -62,17 +65,17 @@ public final class ReplicatedSlot {
         1);
   }
 
-  static ReplicatedSlot keyTail() {
+  public static ReplicatedSlot keyTail() {
     return new ReplicatedSlot(
         "key_tail", Layout.KEY_TAIL_OFFSET, Layout.POSITION_BYTES, Layout.POSITION_BYTES, 0);
   }
 
-  static ReplicatedSlot dirtyTail() {
+  public static ReplicatedSlot dirtyTail() {
     return new ReplicatedSlot(
         "dirty_tail", Layout.DIRTY_TAIL_OFFSET, Layout.POSITION_BYTES, Layout.POSITION_BYTES, 0);
   }
 
-  static ReplicatedSlot segmentInfo(int deviceSegment) {
+  public static ReplicatedSlot segmentInfo(int deviceSegment) {
     return new ReplicatedSlot(
         "segment_info",
         Layout.segmentOffset(deviceSegment),
@@ -81,7 +84,7 @@ public final class ReplicatedSlot {
         1);
   }
 
-  static ReplicatedSlot generation(int deviceSegment) {
+  public static ReplicatedSlot generation(int deviceSegment) {
     return new ReplicatedSlot(
         "generation",
         Layout.segmentOffset(deviceSegment) + Layout.SEGMENT_CONTROL_AT,
@@ -90,12 +93,12 @@ public final class ReplicatedSlot {
         1);
   }
 
-  String structure() {
+  public String structure() {
     return structure;
   }
 
   /** Where replica 0 is; what is said about the slot is said with this place. */
-  long offsetBytes() {
+  public long offsetBytes() {
     return offsetBytes;
   }
 
@@ -141,6 +144,51 @@ public final class ReplicatedSlot {
       int other = current < 0 ? firstReplica : REPLICAS - 1 - current;
       region.persist(replicaOffset(other), scratch.address(), sizeBytes);
     }
+  }
+
+  /** Looks at both replicas, for those who check media. */
+  public Replicas inspect(MemorySegment media, Crc32c crc) {
+    MemorySegment zeros = MemorySegment.ofArray(new byte[sizeBytes]);
+    MemorySegment[] copies = new MemorySegment[REPLICAS];
+    List<Replicas.State> states = new ArrayList<>(REPLICAS);
+    for (int replica = 0; replica < REPLICAS; replica++) {
+      MemorySegment copy = MemorySegment.ofArray(new byte[sizeBytes]);
+      copyReplica(media, replica, copy);
+      copies[replica] = copy;
+      boolean blank = copy.mismatch(zeros) < 0;
+      states.add(
+          blank
+              ? Replicas.State.BLANK
+              : valid(copy, crc) ? Replicas.State.VALID : Replicas.State.TORN);
+    }
+    boolean ambiguous = false;
+    if (states.stream().allMatch(state -> state == Replicas.State.VALID)) {
+      byte ahead = (byte) (copies[1].get(U8, META_SEQ_AT) - copies[0].get(U8, META_SEQ_AT));
+      MemorySegment fields = copies[0].asSlice(META_HEADER_BYTES);
+      ambiguous =
+          (ahead == 0 || ahead == Byte.MIN_VALUE)
+              && fields.mismatch(copies[1].asSlice(META_HEADER_BYTES)) >= 0;
+    }
+    int current = current(media, MemorySegment.ofArray(new byte[sizeBytes]), crc);
+    return new Replicas(this, states, current, ambiguous);
+  }
+
+  /** Where a replica is on the device. */
+  public long offsetBytes(int replica) {
+    return replicaOffset(replica);
+  }
+
+  /**
+   * Writes the version in force once more, over the other replica. Durable when this returns.
+   *
+   * @throws IllegalStateException if there is none
+   */
+  void rewrite(PmemRegion region, Crc32c crc) {
+    MemorySegment bytes = MemorySegment.ofArray(new byte[sizeBytes]);
+    if (!read(region.view(), bytes, crc)) {
+      throw new IllegalStateException(structure + ": no version that could be written again");
+    }
+    write(region, bytes, crc);
   }
 
   private int current(MemorySegment media, MemorySegment scratch, Crc32c crc) {

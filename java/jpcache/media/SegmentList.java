@@ -36,7 +36,8 @@ public final class SegmentList {
    *
    * @throws MediaException if it leaves the device, repeats a segment or ends early
    */
-  static SegmentList read(MemorySegment media, Superblock superblock, CacheInfo info, Crc32c crc) {
+  public static SegmentList read(
+      MemorySegment media, Superblock superblock, CacheInfo info, Crc32c crc) {
     int[] list = new int[info.segments()];
     long[] generations = new long[info.segments()];
     BitSet seen = new BitSet(superblock.segments());

@@ -31,7 +31,7 @@ public record Superblock(int flags, int segments) {
    *
    * @throws MediaException if there is none, or it cannot be believed
    */
-  static Superblock read(MemorySegment media, Crc32c crc) {
+  public static Superblock read(MemorySegment media, Crc32c crc) {
     if (media.byteSize() < Layout.MIN_DEVICE_BYTES) {
       throw MediaFormatter.tooSmall(media.byteSize());
     }

@@ -1,0 +1,55 @@
+package jpcache.media;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import jpcache.base.Crc32c;
+import jpcache.pmem.PmemReads;
+
+/**
+ * Sums the data that keys point to, for whoever compares it with their data_crc.
+ *
+ * <p>The data is copied out of the media first; used by one thread.
+ */
+public final class KeyData {
+  private final MemorySegment media;
+  private final SegmentList segments;
+  private final MemorySegment copy;
+  private final ByteBuffer copyBytes;
+  private final Crc32c crc = new Crc32c();
+
+  // Many keys in a row may point to one range of zeros.
+  private long lastOffset = -1;
+  private int lastLength;
+  private int lastCrc;
+
+  /**
+   * For the keys of a cache.
+   *
+   * @param arena owns a copy of the largest key's data
+   */
+  public KeyData(MemorySegment media, SegmentList segments, Arena arena) {
+    this.media = media;
+    this.segments = segments;
+    copy = arena.allocate(Layout.SUBTREE_BYTES);
+    copyBytes = copy.asByteBuffer();
+  }
+
+  /**
+   * The checksum of a key's data as it is now.
+   *
+   * @throws jpcache.pmem.PoisonedMemoryException if it cannot be read
+   */
+  public int crc(Kset kset, int key) {
+    long offset = segments.dataOffset(kset.keySegment(key)) + kset.keySegmentOffset(key);
+    int length = kset.keyLength(key);
+    if (offset != lastOffset || length != lastLength) {
+      lastOffset = -1;
+      PmemReads.copy(media, offset, copy, 0, length);
+      lastCrc = crc.of(copyBytes.clear().limit(length));
+      lastOffset = offset;
+      lastLength = length;
+    }
+    return lastCrc;
+  }
+}

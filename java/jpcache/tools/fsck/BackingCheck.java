@@ -1,0 +1,150 @@
+package jpcache.tools.fsck;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.SyncBacking;
+import jpcache.extent.Extent;
+import jpcache.extent.ExtentList;
+import jpcache.extent.ExtentMap;
+import jpcache.extent.Subtree;
+import jpcache.media.CacheMedia;
+import jpcache.media.Kset;
+import jpcache.pmem.PmemReads;
+import jpcache.pmem.PoisonedMemoryException;
+
+/**
+ * Phase 7: the backing device. Every key lies inside it, and it holds what clean keys and keys
+ * before dirty_tail say that it does, wherever no dirty key lies over them.
+ */
+final class BackingCheck {
+  private static final int ALIGNMENT_BYTES = 4096;
+
+  private final CacheMedia media;
+  private final BackingDevice backing;
+  private final ExtentMap map;
+  private final ExtentList extents = new ExtentList();
+
+  /**
+   * Marks extents whose data the backing device need not have: no key's data is in the segment
+   * where the log begins.
+   */
+  private final int dirtyMark;
+
+  private long compared;
+
+  BackingCheck(CacheMedia media, BackingDevice backing) {
+    this.media = media;
+    this.backing = backing;
+    map = new ExtentMap(backing.sizeBytes());
+    dirtyMark = media.keyTail().cacheSegment();
+  }
+
+  String run(Consumer<Finding> findings) {
+    LogWalk.run(
+        media,
+        (kset, key, at, live, dirty) -> {
+          if (inside(kset, key, at, findings) && live) {
+            long offset = kset.keyOffset(key);
+            int segment = dirty ? dirtyMark : kset.keySegment(key);
+            map.subtree(offset)
+                .insert(
+                    Extent.ofBytes(
+                        offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+          }
+        });
+    try (Arena arena = Arena.ofConfined()) {
+      int roomBytes = ExtentMap.SUBTREE_BYTES + 2 * backing.blockBytes();
+      MemorySegment theirs = arena.allocate(roomBytes, ALIGNMENT_BYTES);
+      MemorySegment ours = arena.allocate(ExtentMap.SUBTREE_BYTES);
+      for (long at = 0; at < backing.sizeBytes(); at += ExtentMap.SUBTREE_BYTES) {
+        Subtree subtree = map.find(at);
+        if (subtree != null) {
+          compare(at, subtree, theirs, ours, findings);
+        }
+      }
+    }
+    return backing.sizeBytes() + " bytes, " + compared + " of them compared";
+  }
+
+  private boolean inside(Kset kset, int key, long at, Consumer<Finding> findings) {
+    long end = kset.keyOffset(key) + kset.keyLength(key);
+    if (end <= backing.sizeBytes()) {
+      return true;
+    }
+    findings.accept(
+        Finding.problem(
+            "key.off",
+            at,
+            Long.toString(kset.keyOffset(key)),
+            "with its length "
+                + kset.keyLength(key)
+                + " it ends beyond the backing device of "
+                + backing.sizeBytes()
+                + " bytes"));
+    return false;
+  }
+
+  /** Compares a subtree's clean extents, which are read from the backing device in one go. */
+  private void compare(
+      long start,
+      Subtree subtree,
+      MemorySegment theirs,
+      MemorySegment ours,
+      Consumer<Finding> findings) {
+    extents.clear();
+    subtree.overlaps(0, Extent.SUBTREE_SECTORS, extents);
+    long from = Long.MAX_VALUE;
+    long to = 0;
+    for (int i = 0; i < extents.size(); i++) {
+      if (Extent.segment(extents.get(i)) != dirtyMark) {
+        from = Math.min(from, start + bytes(Extent.start(extents.get(i))));
+        to = start + bytes(Extent.end(extents.get(i)));
+      }
+    }
+    if (to == 0) {
+      return;
+    }
+    from &= -(long) backing.blockBytes();
+    to = (to + backing.blockBytes() - 1) & -(long) backing.blockBytes();
+    SyncBacking.read(backing, from, (int) (to - from), theirs.address());
+    for (int i = 0; i < extents.size(); i++) {
+      long extent = extents.get(i);
+      if (Extent.segment(extent) != dirtyMark) {
+        long offset = start + bytes(Extent.start(extent));
+        long length = bytes(Extent.sectors(extent));
+        compare(extent, offset, theirs.asSlice(offset - from, length), ours, findings);
+      }
+    }
+  }
+
+  private void compare(
+      long extent,
+      long offset,
+      MemorySegment theirs,
+      MemorySegment ours,
+      Consumer<Finding> findings) {
+    long place = media.segments().dataOffset(Extent.segment(extent)) + bytes(Extent.place(extent));
+    compared += theirs.byteSize();
+    try {
+      PmemReads.copy(media.view(), place, ours, 0, theirs.byteSize());
+    } catch (PoisonedMemoryException e) {
+      findings.accept(Fsck.poisoned(e));
+      return;
+    }
+    long different = theirs.mismatch(ours.asSlice(0, theirs.byteSize()));
+    if (different >= 0) {
+      findings.accept(
+          Finding.problem(
+              "data",
+              place + different,
+              "logical byte " + (offset + different),
+              "clean in the cache, but the backing device holds something else"));
+    }
+  }
+
+  private static long bytes(int sectors) {
+    return (long) sectors << Extent.SECTOR_SHIFT;
+  }
+}

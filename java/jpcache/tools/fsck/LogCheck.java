@@ -1,0 +1,192 @@
+package jpcache.tools.fsck;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Consumer;
+import jpcache.media.CacheMedia;
+import jpcache.media.Kset;
+import jpcache.media.Layout;
+import jpcache.media.LogReader;
+import jpcache.media.MediaException;
+import jpcache.media.Position;
+import jpcache.pmem.PmemReads;
+
+/**
+ * Phase 5: the key log. That its chain and its ksets are sound the reader says; this class says
+ * whether the keys can all be true at once, and whether the log can go on at its head.
+ */
+final class LogCheck {
+  private static final int KNOWN_FLAGS = Layout.KEY_FLAG_EMPTY | Layout.KEY_FLAG_CLEAN;
+  private static final ValueLayout.OfLong U64 =
+      ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+  private static final ValueLayout.OfInt U32 =
+      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /** A key that says more than its segment does. */
+  private record Ahead(long generation, long atBytes) {}
+
+  private final CacheMedia media;
+  private final TailsCheck.Chain chain;
+  private final boolean cutLog;
+  private final Map<Integer, Ahead> ahead = new TreeMap<>();
+  private long keys;
+  private long stale;
+
+  LogCheck(CacheMedia media, TailsCheck.Chain chain, boolean cutLog) {
+    this.media = media;
+    this.chain = chain;
+    this.cutLog = cutLog;
+  }
+
+  String run(Consumer<Finding> findings) {
+    DataOverlaps overlaps = new DataOverlaps(media);
+    long ksets =
+        LogWalk.run(
+            media,
+            (kset, key, at, live, dirty) -> {
+              keys++;
+              stale += live ? 0 : 1;
+              flags(kset, key, at, findings);
+              if (live) {
+                generation(kset, key, at);
+                logSegment(kset, key, at, findings);
+                overlaps.count(kset.keySegment(key));
+              }
+            });
+    ahead.forEach((segment, key) -> findings.accept(behindItsKeys(segment, key)));
+    overlaps.run(findings);
+    MediaException broken = chain.broken();
+    if (broken == null) {
+      head(findings);
+    } else {
+      findings.accept(leadsOut(broken));
+    }
+    return String.format(
+        "%d key sets, %d keys, %d of them stale, key_head %s", ksets, keys, stale, chain.end());
+  }
+
+  private Finding leadsOut(MediaException broken) {
+    Finding finding = Finding.problem(broken);
+    return cutLog
+        ? finding.repairedBy(
+            "--cut-log ends the log at " + chain.end() + ": what stands behind it is lost",
+            writer -> writer.endLog(chain.end()))
+        : finding.advising(
+            "--repair --cut-log would end the log at "
+                + chain.end()
+                + ": what stands behind it would be lost");
+  }
+
+  private static void flags(Kset kset, int key, long at, Consumer<Finding> findings) {
+    int flags = kset.keyFlags(key);
+    if ((flags & ~KNOWN_FLAGS) != 0) {
+      findings.accept(
+          Finding.problem(
+              "key.flags", at, "0x" + Integer.toHexString(flags), "bits 0 and 1 are known"));
+    }
+  }
+
+  private void generation(Kset kset, int key, long at) {
+    int segment = kset.keySegment(key);
+    long generation = kset.keyGeneration(key);
+    if (Long.compareUnsigned(generation, media.segments().generation(segment)) > 0) {
+      ahead.merge(
+          segment,
+          new Ahead(generation, at),
+          (a, b) -> Long.compareUnsigned(a.generation(), b.generation()) >= 0 ? a : b);
+    }
+  }
+
+  /** Generations only grow, so the segment's is at least that of its newest key. */
+  private Finding behindItsKeys(int segment, Ahead key) {
+    return Finding.problem(
+            "key.seg_gen",
+            key.atBytes(),
+            Long.toUnsignedString(key.generation()),
+            "above generation "
+                + Long.toUnsignedString(media.segments().generation(segment))
+                + " of its cache segment "
+                + segment)
+        .repairedBy(
+            "writes the key's generation as the segment's",
+            writer -> writer.generation(segment, key.generation()));
+  }
+
+  private void logSegment(Kset kset, int key, long at, Consumer<Finding> findings) {
+    int segment = kset.keySegment(key);
+    if (chain.segments().get(segment)) {
+      findings.accept(
+          Finding.problem(
+              "key.cache_seg_id", at, Integer.toString(segment), "that segment holds key sets"));
+    }
+  }
+
+  /** There must be room for a last kset, and nothing that a later reader could take for a kset. */
+  private void head(Consumer<Finding> findings) {
+    Position head = chain.end();
+    long at = media.segments().dataOffset(head.cacheSegment()) + head.offsetBytes();
+    int room = Layout.SEGMENT_DATA_BYTES - head.offsetBytes();
+    if (room < Layout.KSET_HEADER_BYTES) {
+      findings.accept(
+          Finding.problem(
+                  "key_head",
+                  at,
+                  head.toString(),
+                  "no room for a last kset behind the newest one: the log cannot go on")
+              .advising("bring the data to the backing device with `jpcache rescue`"));
+      return;
+    }
+    MemorySegment bytes = MemorySegment.ofArray(new byte[Layout.KSET_HEADER_BYTES]);
+    PmemReads.copy(media.view(), at, bytes, 0, Layout.KSET_HEADER_BYTES);
+    if (bytes.mismatch(MemorySegment.ofArray(new byte[Layout.KSET_HEADER_BYTES])) < 0) {
+      return;
+    }
+    if (bytes.get(U64, Layout.KSET_MAGIC_AT) != Layout.KSET_MAGIC) {
+      findings.accept(
+          Finding.problem(
+                  "key_head", at, head.toString(), "no terminator there, but no kset either")
+              .asNotice()
+              .repairedBy("writes the terminator", writer -> writer.endLog(head)));
+      return;
+    }
+    tornKset(head, at, bytes, findings);
+  }
+
+  /**
+   * The newest kset is torn, as a power cut may leave it, and is made the log's end. Not so if a
+   * valid one stands behind it: that may be an old one, or the rest of a log that was damaged here.
+   */
+  private void tornKset(Position head, long at, MemorySegment bytes, Consumer<Finding> findings) {
+    Finding torn =
+        Finding.problem("kset.crc", at, head.toString(), "the newest kset is torn").asNotice();
+    long keyNum = Integer.toUnsignedLong(bytes.get(U32, Layout.KSET_KEY_NUM_AT));
+    if (keyNum <= Layout.KSET_MAX_KEYS) {
+      int behind = head.offsetBytes() + Kset.sizeBytes((int) keyNum);
+      if (behind < Layout.SEGMENT_DATA_BYTES
+          && holdsKset(new Position(head.cacheSegment(), behind))) {
+        findings.accept(
+            Finding.problem(
+                    "kset.crc",
+                    at,
+                    head.toString(),
+                    "a torn kset with a valid one behind it, which is an old one, or the rest of a"
+                        + " log that is damaged here")
+                .asNotice());
+        return;
+      }
+    }
+    findings.accept(
+        torn.repairedBy("writes the terminator over it", writer -> writer.endLog(head)));
+  }
+
+  private boolean holdsKset(Position position) {
+    try {
+      return new LogReader(media, position, Long.MAX_VALUE).next();
+    } catch (MediaException e) {
+      return true;
+    }
+  }
+}

@@ -1,0 +1,236 @@
+package jpcache.tools.rescue;
+
+import java.lang.foreign.Arena;
+import java.util.HexFormat;
+import java.util.function.Consumer;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.SyncBacking;
+import jpcache.base.UserException;
+import jpcache.extent.WriteBatch;
+import jpcache.media.CacheMedia;
+import jpcache.media.KeyData;
+import jpcache.media.Kset;
+import jpcache.media.Layout;
+import jpcache.media.LogReader;
+import jpcache.media.MetadataWriter;
+import jpcache.media.Position;
+import jpcache.pmem.PmemRegion;
+import jpcache.pmem.PoisonedMemoryException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Brings all dirty data of a cache to its backing device and marks it clean, offline.
+ *
+ * <p>The log is walked from dirty_tail in batches of key sets. Of each batch the newest data is
+ * written, sorted by offset; then the backing device is flushed; then dirty_tail is moved behind
+ * the batch, durably. In that order: whatever is cut off at whatever moment, the key sets from
+ * dirty_tail on still hold all that the backing device may lack, so a rescue can be stopped and run
+ * again. When it is done dirty_tail is key_head, and the cache is as valid as before.
+ *
+ * <p>The whole log is validated before anything is written. Memory is bounded by the batch. Used by
+ * one thread; the region and the backing device are the caller's alone.
+ *
+ * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
+ */
+public final class Rescue {
+  /** A batch has no more key sets than this ... */
+  public static final int BATCH_KSETS = 256;
+
+  /** ... and ends with the one that brings its data to this. */
+  private static final long BATCH_BYTES = 256L << 20;
+
+  /**
+   * How to deal with what is damaged.
+   *
+   * @param force data whose checksum does not fit is written nevertheless
+   * @param skipUnreadable data that cannot be read is given up
+   * @param batchKsets the most key sets of a batch
+   */
+  public record Options(boolean force, boolean skipUnreadable, int batchKsets) {}
+
+  /**
+   * What a rescue did, or would do.
+   *
+   * @param keys those of the key sets that were looked at, stale and clean ones too
+   * @param bytes written to the backing device
+   * @param skippedBytes given up
+   */
+  public record Summary(long ksets, long keys, long bytes, long skippedBytes) {}
+
+  /** Is told after each batch. */
+  @FunctionalInterface
+  public interface Progress {
+    /** So many of the key sets are done. */
+    void at(long ksets, long ofKsets);
+  }
+
+  private final CacheMedia media;
+  private final BackingDevice backing;
+  private final Options options;
+  private final Consumer<String> notices;
+  private final Progress progress;
+  private final WriteBatch batch = new WriteBatch();
+
+  /**
+   * A rescue of a cache.
+   *
+   * @param notices is told of each damage that the options let pass, in one line
+   */
+  public Rescue(
+      CacheMedia media,
+      BackingDevice backing,
+      Options options,
+      Consumer<String> notices,
+      Progress progress) {
+    this.media = media;
+    this.backing = backing;
+    this.options = options;
+    this.notices = notices;
+    this.progress = progress;
+  }
+
+  /**
+   * Finds out what a rescue would do, and writes nothing.
+   *
+   * @throws UserException if it would fail: the log cannot be believed, or a checksum does not fit
+   */
+  public Summary dryRun() {
+    return batches((planned, end) -> {});
+  }
+
+  /**
+   * Rescues. Durable when this returns, on both devices.
+   *
+   * @param region the cache's, for dirty_tail
+   * @throws UserException if the log cannot be believed, a checksum does not fit, or a device
+   *     fails; what has been done until then stays done
+   */
+  public Summary run(PmemRegion region) {
+    MetadataWriter writer = new MetadataWriter(region, media.segments());
+    try (BatchWriter data = new BatchWriter(media, backing, options.skipUnreadable(), notices)) {
+      Summary summary =
+          batches((planned, end) -> {
+            if (planned.extents() > 0) {
+              data.write(planned);
+              SyncBacking.flush(backing);
+            }
+            writer.dirtyTail(end);
+          });
+      return new Summary(summary.ksets(), summary.keys(), summary.bytes(), data.skippedBytes());
+    }
+  }
+
+  /** What is done with a batch of the log that ends at a place. */
+  @FunctionalInterface
+  private interface Deed {
+    void with(WriteBatch batch, Position end);
+  }
+
+  private Summary batches(Deed deed) {
+    long total = validate();
+    LogReader reader = new LogReader(media, media.dirtyTail(), backing.sizeBytes());
+    long ksets = 0;
+    long keys = 0;
+    long bytes = 0;
+    try (Arena arena = Arena.ofConfined()) {
+      KeyData data =
+          media.info().dataCrc() ? new KeyData(media.view(), media.segments(), arena) : null;
+      while (ksets < total) {
+        batch.clear();
+        long batchBytes = 0;
+        for (int n = 0;
+            n < options.batchKsets() && batchBytes < BATCH_BYTES && reader.next();
+            n++) {
+          batchBytes += take(reader, data);
+          keys += reader.kset().keyCount();
+          ksets++;
+        }
+        batch.plan();
+        bytes += batch.bytes();
+        deed.with(batch, reader.head());
+        progress.at(ksets, total);
+      }
+    }
+    return new Summary(ksets, keys, bytes, 0);
+  }
+
+  /**
+   * Walks the whole log once.
+   *
+   * @return how many key sets, last ones too, there are from dirty_tail on
+   */
+  private long validate() {
+    LogReader reader = new LogReader(media, media.keyTail(), backing.sizeBytes());
+    boolean seen = false;
+    long ksets = 0;
+    while (reader.next()) {
+      seen |= reader.ksetPosition().equals(media.dirtyTail());
+      ksets += seen ? 1 : 0;
+    }
+    Position head = reader.head();
+    if (!seen && !head.equals(media.dirtyTail())) {
+      throw new UserException(
+          "dirty_tail "
+              + media.dirtyTail()
+              + ": not on the chain of key sets that starts at key_tail "
+              + media.keyTail()
+              + "; run `jpcache fsck --repair` first");
+    }
+    if (head.offsetBytes() == Layout.SEGMENT_DATA_BYTES) {
+      throw new UserException(
+          "key_head "
+              + head
+              + ": the newest key set fills its segment to the last byte, so dirty_tail cannot be"
+              + " set behind it; no writer makes such media, look at the data with `jpcache view`");
+    }
+    return ksets;
+  }
+
+  /** Adds a key set's live keys to the batch; returns how much data they have. */
+  private long take(LogReader reader, @Nullable KeyData data) {
+    Kset kset = reader.kset();
+    long bytes = 0;
+    for (int key = 0; key < kset.keyCount(); key++) {
+      int segment = kset.keySegment(key);
+      if (Long.compareUnsigned(kset.keyGeneration(key), media.segments().generation(segment)) < 0) {
+        continue; // stale: its segment could be reused because the key had been written back
+      }
+      if (kset.keyIsClean(key)) {
+        batch.addClean(kset.keyOffset(key), kset.keyLength(key));
+        continue;
+      }
+      if (data != null) {
+        verify(reader.ksetPosition(), kset, key, data);
+      }
+      batch.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
+      bytes += kset.keyLength(key);
+    }
+    return bytes;
+  }
+
+  private void verify(Position at, Kset kset, int key, KeyData data) {
+    int actual;
+    try {
+      actual = data.crc(kset, key);
+    } catch (PoisonedMemoryException e) {
+      return; // the writer meets it again and deals with it
+    }
+    if (actual == kset.keyDataCrc(key)) {
+      return;
+    }
+    String what =
+        String.format(
+            "key %d of the key set at %s: data_crc 0x%s, but the data of logical bytes %d to %d"
+                + " gives 0x%s",
+            key,
+            at,
+            HexFormat.of().toHexDigits(kset.keyDataCrc(key)),
+            kset.keyOffset(key),
+            kset.keyOffset(key) + kset.keyLength(key),
+            HexFormat.of().toHexDigits(actual));
+    if (!options.force()) {
+      throw new UserException(what + "; --force writes it nevertheless");
+    }
+    notices.accept(what + "; written nevertheless");
+  }
+}
