@@ -6,7 +6,7 @@ import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
 import jpcache.block.BlockDevice;
 import jpcache.block.BlockQueue;
-import jpcache.extent.Extent;
+import jpcache.extent.BulkLoad;
 import jpcache.extent.ExtentMap;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
@@ -133,6 +133,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     final ExtentMap map;
     final int[] references;
     final LogReplay.Summary summary;
+    private final BulkLoad load;
 
     Replayed(CacheMedia media, long logicalBytes) {
       this.media = media;
@@ -142,17 +143,17 @@ public final class Cache implements BlockDevice, AutoCloseable {
               : null;
       map = new ExtentMap(logicalBytes);
       references = new int[media.segments().count()];
+      load = new BulkLoad(map);
       summary = LogReplay.run(media, logicalBytes, this::insert);
+      load.finish();
       summary.logSegments().stream().forEach(segment -> references[segment]++);
     }
 
     private void insert(Kset kset, int key) {
       requireIntactData(kset, key);
-      long offset = kset.keyOffset(key);
       int segment = kset.keySegment(key);
       references[segment]++;
-      map.subtree(offset)
-          .insert(Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+      load.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
     }
 
     /** As the kernel does when it attaches: wrong data is not served, not even in part. */
