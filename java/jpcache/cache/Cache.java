@@ -1,5 +1,6 @@
 package jpcache.cache;
 
+import java.lang.foreign.Arena;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
@@ -7,15 +8,19 @@ import jpcache.block.BlockDevice;
 import jpcache.block.BlockQueue;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
+import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.KernelStatus;
+import jpcache.media.KeyData;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The cache engine: a block device whose writes land in persistent memory, in front of a slow one.
@@ -24,7 +29,8 @@ import jpcache.pmem.PmemRegion;
  * the batch's commit all copies are drained at once, each key enters its subtree and, under the
  * subtree's lock, an open kset of the {@link KeyLog}; the ksets are closed and drained; then the
  * writes complete. A power cut before that leaves data that nothing points to. Where a full cache
- * has no room the write waits in the {@link Backlog}, and nothing behind it does.
+ * has no room ({@link Admission}) the write waits in the {@link Backlog}, and nothing behind it
+ * does.
  *
  * <p>Life of a read: the subtree tells the extents; those are copied out of persistent memory, the
  * holes between them are read from the backing device, asynchronously, and enter the cache as clean
@@ -43,12 +49,16 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final BackingDevice backing;
   private final CacheOptions options;
   private final CacheMedia media;
+  private final CacheMetrics metrics = new CacheMetrics();
+  private final MetadataWriter metadata;
+  private volatile CacheInfo info;
   private final ExtentMap map;
   private final SegmentTable segments;
   private final DataHead[] lanes;
   private final KeyLog log;
   private final Tails tails;
   private final Backlog backlog;
+  private final Admission admission;
   private final Fills fills;
   private final WriteBack writeBack;
   private final Maintenance maintenance;
@@ -68,7 +78,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     this.media = media;
     map = replayed.map;
     LogReplay.Summary summary = replayed.summary;
-    MetadataWriter metadata = new MetadataWriter(region, media.segments());
+    info = media.info();
+    metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
     log = new KeyLog(region, segments, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];
@@ -80,7 +91,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     Position dirtyTail = summary.dirtyTailOnLog() ? media.dirtyTail() : media.keyTail();
     tails = new Tails(metadata, media.keyTail(), dirtyTail);
     dirtyBytesAtStart = summary.dirtyBytes();
-    backlog = new Backlog(this::wake);
+    admission = new Admission(segments, options.lanes());
+    backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     writeBack = new WriteBack(media, region, segments, backing, tails);
     maintenance =
@@ -116,11 +128,18 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What a replay makes of the log: the extents, and how often each segment is referred to. */
   private static final class Replayed {
+    private final CacheMedia media;
+    private final @Nullable KeyData keyData;
     final ExtentMap map;
     final int[] references;
     final LogReplay.Summary summary;
 
     Replayed(CacheMedia media, long logicalBytes) {
+      this.media = media;
+      keyData =
+          media.info().dataCrc()
+              ? new KeyData(media.view(), media.segments(), Arena.ofAuto())
+              : null;
       map = new ExtentMap(logicalBytes);
       references = new int[media.segments().count()];
       summary = LogReplay.run(media, logicalBytes, this::insert);
@@ -128,11 +147,27 @@ public final class Cache implements BlockDevice, AutoCloseable {
     }
 
     private void insert(Kset kset, int key) {
+      requireIntactData(kset, key);
       long offset = kset.keyOffset(key);
       int segment = kset.keySegment(key);
       references[segment]++;
       map.subtree(offset)
           .insert(Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+    }
+
+    /** As the kernel does when it attaches: wrong data is not served, not even in part. */
+    private void requireIntactData(Kset kset, int key) {
+      if (keyData != null && keyData.crc(kset, key) != kset.keyDataCrc(key)) {
+        throw new UserException(
+            media.device()
+                + ": the data of logical bytes "
+                + kset.keyOffset(key)
+                + " to "
+                + (kset.keyOffset(key) + kset.keyLength(key))
+                + " in segment "
+                + kset.keySegment(key)
+                + " does not fit its data_crc; `jpcache fsck` finds all such places");
+      }
     }
   }
 
@@ -187,6 +222,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
     wakeUp.run();
   }
 
+  /** To be called when what writes wait for has come, or can be made, by another than them. */
+  void roomMayHaveCome() {
+    if (!backlog.isEmpty()) {
+      wake();
+    }
+  }
+
   /** Fails the writes that wait for room: what is to stop must not wait for a slow device. */
   public void stopWaiting() {
     backlog.close();
@@ -203,11 +245,39 @@ public final class Cache implements BlockDevice, AutoCloseable {
   public KernelStatus status() {
     return new KernelStatus(
         media.superblock(),
-        media.info(),
+        info,
         segments.usedCount(),
         log.head().position(),
         tails.dirtyTail(),
         tails.keyTail());
+  }
+
+  /**
+   * Sets the share of used segments, in percent, from which on garbage is collected. Durable, and
+   * in effect, when this returns.
+   *
+   * @throws UserException if it is not 0 to 90
+   */
+  public void setGcPercent(int percent) {
+    if (percent < 0 || percent > CacheInfo.GC_PERCENT_MAX) {
+      throw new UserException(
+          "gc-percent " + percent + ": must be 0 to " + CacheInfo.GC_PERCENT_MAX);
+    }
+    synchronized (metadata) { // excludes other writers of cache info
+      CacheInfo changed = info.withGcPercent(percent);
+      metadata.cacheInfo(changed);
+      info = changed;
+    }
+    wake();
+  }
+
+  /** Has what this cache counts shown by a registry. */
+  public void register(Registry registry) {
+    metrics.register(registry, this, writeBack);
+  }
+
+  CacheMetrics metrics() {
+    return metrics;
   }
 
   PmemRegion region() {
@@ -231,7 +301,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   int gcPercent() {
-    return media.info().gcPercent();
+    return info.gcPercent();
   }
 
   ExtentMap map() {
@@ -254,9 +324,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return fills;
   }
 
+  Admission admission() {
+    return admission;
+  }
+
   /** Whether writes wait for room, or more segments are used than the cache wants. */
   boolean needsRoom() {
-    return !backlog.isEmpty() || usedPercent() >= gcPercent();
+    return !backlog.isEmpty() || usedPercent() >= gcPercent() || admission.isScarce();
   }
 
   Backlog backlog() {
@@ -269,9 +343,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What the backing device does not have, in percent of all that the cache could hold. */
   int dirtyPercent() {
-    long dirtyBytes =
-        dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
-    return (int) (100 * dirtyBytes / ((long) segments.count() * Layout.SEGMENT_DATA_BYTES));
+    return (int) (100 * dirtyBytes() / ((long) segments.count() * Layout.SEGMENT_DATA_BYTES));
+  }
+
+  /** What the log has brought and write-back has not dealt with. */
+  long dirtyBytes() {
+    return dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
   }
 
   /**

@@ -16,6 +16,7 @@ import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.Layout;
+import jpcache.metrics.Counters;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -42,6 +43,7 @@ final class CacheQueue implements BlockQueue {
   private final ExtentMap map;
   private final KeyLog log;
   private final int lane;
+  private final Counters.Stripe<CacheMetrics.Event> counters;
 
   private final StagedWrites staged = new StagedWrites();
   private final List<Completion> flushes = new ArrayList<>();
@@ -72,17 +74,27 @@ final class CacheQueue implements BlockQueue {
     map = cache.map();
     log = cache.log();
     tickets = new long[log.openKsets()];
+    counters = cache.metrics().open();
   }
 
   // ---- writes ----
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
-    // Who waits already has waited longer.
     Backlog backlog = cache.backlog();
-    if (!backlog.isEmpty() || !stage(offsetBytes, lengthBytes, address, fua, done)) {
-      backlog.add(offsetBytes, lengthBytes, address, fua, done);
+    // Who waits already has waited longer.
+    Admission admission = cache.admission();
+    boolean admitted = backlog.isEmpty() && admission.admit(lengthBytes);
+    if (admitted && stage(offsetBytes, lengthBytes, address, fua, done)) {
+      return;
     }
+    if (admitted) {
+      admission.refund(lengthBytes);
+    }
+    counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
+    // What the batch has staged comes before this write, and its room may be what this one needs.
+    publish();
+    backlog.add(offsetBytes, lengthBytes, address, fua, done);
   }
 
   /**
@@ -105,6 +117,7 @@ final class CacheQueue implements BlockQueue {
       staged.addPiece(offset, room, cache.dataCrc() ? checksum(source, room.lengthBytes) : 0);
       at += room.lengthBytes;
     }
+    counters.add(CacheMetrics.Event.STORED_BYTES, lengthBytes);
     fuaStaged |= fua;
     staged.addCompletion(done);
     return true;
@@ -149,18 +162,27 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void commit() {
-    if (staged.pieces() > 0) {
-      region.drain();
-      insertKeys();
-      if (fuaStaged || cache.durability() == Durability.ACK) {
-        makeKeysDurable();
-      }
-      fuaStaged = false;
-      staged.completeAll();
-    }
+    publish();
+    staged.completeAll();
     if (!flushes.isEmpty()) {
       completeFlushes();
     }
+  }
+
+  /** Makes what has been staged visible and, where that is promised, durable; completes nothing. */
+  private void publish() {
+    if (staged.pieces() == 0) {
+      return;
+    }
+    region.drain();
+    insertKeys();
+    if (fuaStaged || cache.durability() == Durability.ACK) {
+      makeKeysDurable();
+    }
+    fuaStaged = false;
+    staged.dropPieces(0);
+    counters.add(CacheMetrics.Event.COMMITS, 1);
+    cache.roomMayHaveCome();
   }
 
   private void insertKeys() {
@@ -243,9 +265,12 @@ final class CacheQueue implements BlockQueue {
       errno = readPart(subtreeStart, at, to, address - offsetBytes, done);
       at = to;
     }
+    counters.add(CacheMetrics.Event.READ_BYTES, lengthBytes);
     if (miss == null) {
+      counters.add(CacheMetrics.Event.READ_HITS, 1);
       done.complete(errno);
     } else {
+      counters.add(CacheMetrics.Event.READ_MISSES, 1);
       miss.complete(errno);
       miss = null;
     }
@@ -313,6 +338,7 @@ final class CacheQueue implements BlockQueue {
       miss = new Miss(done);
     }
     miss.addPart();
+    counters.add(CacheMetrics.Event.READ_MISS_BYTES, to - from);
     Fill fill = cache.fills().begin(from, (int) (to - from), addressOfZero + from, miss);
     if (fill != null) {
       holes.add(fill);
@@ -339,5 +365,7 @@ final class CacheQueue implements BlockQueue {
     flushes.clear();
     log.head().release(reservedKeys);
     reservedKeys = 0;
+    counters.close();
+    cache.roomMayHaveCome();
   }
 }

@@ -47,6 +47,7 @@ final class LogHead {
 
   private long reservedBytes;
   private long writtenDirtyBytes;
+  private long ksets;
 
   LogHead(PmemRegion region, SegmentTable segments, Position head) {
     this.region = region;
@@ -59,6 +60,11 @@ final class LogHead {
   /** Where the log ends: every kset before this place is durable. */
   synchronized Position position() {
     return new Position(segment, offsetBytes);
+  }
+
+  /** How many ksets have been written. */
+  synchronized long ksets() {
+    return ksets;
   }
 
   /** How many bytes of dirty data the keys of all ksets written so far stand for. */
@@ -105,6 +111,7 @@ final class LogHead {
     offsetBytes += size;
     reservedBytes -= (long) kset.keyCount() * KEY_MAX_BYTES;
     writtenDirtyBytes += dirtyBytes;
+    ksets++;
   }
 
   private void startNextSegment() {

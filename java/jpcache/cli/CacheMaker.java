@@ -3,6 +3,7 @@ package jpcache.cli;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
 import jpcache.media.CacheMedia;
+import jpcache.media.Label;
 import jpcache.media.MediaException;
 import jpcache.media.MediaFormatter;
 import jpcache.pmem.PmemBinding;
@@ -11,7 +12,7 @@ import jpcache.pmem.PmemRegion;
 import jpcache.tools.DirtyData;
 import org.jspecify.annotations.Nullable;
 
-/** Makes caches, for the commands that do. */
+/** Makes caches, for the commands that do. A label of null means that no device was named. */
 final class CacheMaker {
   private final CacheSettings settings;
   private final int gcPercent;
@@ -22,25 +23,26 @@ final class CacheMaker {
   }
 
   /** Creates a file of a size and makes an empty cache on it. */
-  PmemRegion create(String path, long sizeBytes, @Nullable PmemBinding binding) {
+  PmemRegion create(
+      String path, long sizeBytes, @Nullable PmemBinding binding, @Nullable Label label) {
     settings.modeToMake();
     MediaFormatter.checkSize(path, sizeBytes);
     PmemRegion region = PmemFiles.create(path, sizeBytes, binding);
-    format(region);
+    format(region, label);
     return region;
   }
 
   /** Makes an empty cache on an open device, if that loses nothing or the user has said so. */
-  void format(PmemRegion region, boolean force) {
+  void format(PmemRegion region, boolean force, @Nullable Label label) {
     settings.modeToMake();
     if (!force && CacheMedia.present(region.view())) {
       throw new UserException(contents(region) + "; use --force to throw it away");
     }
-    format(region);
+    format(region, label);
   }
 
-  private void format(PmemRegion region) {
-    MediaFormatter.format(region, settings.dataCrc, settings.modeToMake(), gcPercent);
+  private void format(PmemRegion region, @Nullable Label label) {
+    MediaFormatter.format(region, settings.dataCrc, settings.modeToMake(), gcPercent, label);
   }
 
   private static String contents(PmemRegion region) {

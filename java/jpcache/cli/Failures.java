@@ -91,7 +91,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
   }
 
   /** Names and values from outside may hold line breaks and terminal controls. */
-  private static String oneLine(String text) {
+  static String oneLine(String text) {
     return text.strip().replaceAll("\\p{Cntrl}+", " ");
   }
 }

@@ -5,10 +5,14 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.BackingDevices;
+import jpcache.backing.BackingOptions;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
+import jpcache.media.Label;
 import jpcache.pmem.PmemFiles;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
@@ -48,6 +52,12 @@ final class FormatCommand implements Callable<Integer> {
       description = "Collect garbage above this share of used segments: 0 to 90, by default 70.")
   private int gcPercent;
 
+  @Option(
+      names = "--backing",
+      paramLabel = "DEV",
+      description = "The backing device that the cache is for: serve then refuses any other.")
+  private @Nullable String backing;
+
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
 
@@ -62,7 +72,7 @@ final class FormatCommand implements Callable<Integer> {
           "--gc-percent " + gcPercent + ": not 0 to " + CacheInfo.GC_PERCENT_MAX);
     }
     CacheMaker maker = new CacheMaker(settings, gcPercent);
-    try (PmemRegion region = make(maker)) {
+    try (PmemRegion region = make(maker, label())) {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       PrintWriter out = spec.commandLine().getOut();
       out.printf(
@@ -76,12 +86,21 @@ final class FormatCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  private PmemRegion make(CacheMaker maker) {
+  private @Nullable Label label() {
+    if (backing == null) {
+      return null;
+    }
+    try (BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
+      return BackingLabel.of(device).ofNewCache();
+    }
+  }
+
+  private PmemRegion make(CacheMaker maker, @Nullable Label label) {
     if (!Files.exists(Path.of(cache), LinkOption.NOFOLLOW_LINKS)) {
       if (size == null) {
         throw new UserException(cache + ": does not exist; give --size SIZE to have it made");
       }
-      return maker.create(cache, size, pmem.binding);
+      return maker.create(cache, size, pmem.binding, label);
     }
     PmemRegion region = PmemFiles.open(cache, pmem.binding);
     try {
@@ -94,7 +113,7 @@ final class FormatCommand implements Callable<Integer> {
                 + " exists with "
                 + Sizes.format(region.sizeBytes()));
       }
-      maker.format(region, force);
+      maker.format(region, force, label);
       return region;
     } catch (Throwable e) {
       region.close();

@@ -42,6 +42,10 @@ public final class Main implements Callable<Integer> {
   private static List<Object> commands() {
     return List.of(
         new ServeCommand(),
+        new StatusCommand(),
+        new TopCommand(),
+        new SetCommand(),
+        new StopCommand(),
         new FormatCommand(),
         new ViewCommand(),
         new DumpCommand(),

@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import jpcache.backing.BackingDevice;
@@ -104,8 +105,18 @@ final class ServeCommand implements Callable<Integer> {
       description = "Write everything back before ending; otherwise it is left for the next time.")
   private boolean writeBackOnStop;
 
+  @Option(
+      names = "--force",
+      description =
+          "Serve this backing device whatever the cache's label says, and label the cache for it.")
+  private boolean force;
+
+  @Mixin private Oversight.Options oversight;
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
+
+  /** What the user should know; told once it serves, since a failure is one line alone. */
+  private final List<String> notices = new ArrayList<>();
 
   @Override
   public Integer call() {
@@ -130,7 +141,8 @@ final class ServeCommand implements Callable<Integer> {
         listen.isEmpty()
             ? List.of(NbdUri.defaultListen())
             : listen.stream().map(NbdUri::parse).toList();
-    try (Serving serving = start(cachePath, create, backingPath, addresses)) {
+    try (Serving serving = start(cachePath, create, backingPath, addresses);
+        Oversight _ = Oversight.start(serving, stop, oversight, insecure, this::notice)) {
       ready(serving);
       stop.await();
       if (writeBackOnStop) {
@@ -146,7 +158,8 @@ final class ServeCommand implements Callable<Integer> {
                 made.cache().toString(),
                 Demonstration.CACHE_BYTES,
                 made.backing().toString(),
-                List.of(NbdUri.unix(made.socket().toString(), "")))) {
+                List.of(NbdUri.unix(made.socket().toString(), "")));
+        Oversight _ = Oversight.start(serving, stop, oversight, insecure, this::notice)) {
       String uri = serving.addresses().getFirst().toString();
       PrintWriter out = spec.commandLine().getOut();
       out.println("A demonstration in " + made.directory() + ", gone when this ends. Try:");
@@ -163,14 +176,12 @@ final class ServeCommand implements Callable<Integer> {
   private Serving start(
       String cachePath, @Nullable Long createBytes, String backingPath, List<NbdUri> addresses) {
     CacheOptions options = cacheOptions();
-    PmemRegion region = openOrCreate(cachePath, createBytes);
-    BackingDevice device;
+    BackingDevice device = BackingDevices.open(backingPath, BackingOptions.readWrite());
+    PmemRegion region;
     try {
-      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
-      settings.requireAgreement(cachePath, info);
-      device = BackingDevices.open(backingPath, BackingOptions.readWrite());
+      region = openCache(cachePath, createBytes, BackingLabel.of(device));
     } catch (Throwable e) {
-      region.close();
+      device.close();
       throw e;
     }
     Serving serving =
@@ -199,10 +210,23 @@ final class ServeCommand implements Callable<Integer> {
     return options.withLanes(threads);
   }
 
-  private PmemRegion openOrCreate(String path, @Nullable Long createBytes) {
+  private PmemRegion openCache(String path, @Nullable Long createBytes, BackingLabel label) {
+    PmemRegion region = openOrCreate(path, createBytes, label);
+    try {
+      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
+      settings.requireAgreement(path, info);
+      label.check(region, force, this::notice);
+      return region;
+    } catch (Throwable e) {
+      region.close();
+      throw e;
+    }
+  }
+
+  private PmemRegion openOrCreate(String path, @Nullable Long createBytes, BackingLabel label) {
     if (createBytes != null && !Files.exists(Path.of(path), LinkOption.NOFOLLOW_LINKS)) {
       return new CacheMaker(settings, CacheInfo.GC_PERCENT_DEFAULT)
-          .create(path, createBytes, pmem.binding);
+          .create(path, createBytes, pmem.binding, label.ofNewCache());
     }
     PmemRegion region = PmemFiles.open(path, pmem.binding);
     if (createBytes != null && createBytes != region.sizeBytes()) {
@@ -218,24 +242,27 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private void tellKind(PmemRegion region) {
-    PrintWriter err = spec.commandLine().getErr();
     switch (region.kind()) {
       case REAL -> {}
       case EMULATED ->
-          err.println(
-              "jpcache: "
-                  + region.name()
+          notice(
+              region.name()
                   + ": emulated persistent memory: a power cut loses it, a crash does not");
       case NOT_PMEM ->
-          err.println(
-              "jpcache: "
-                  + region.name()
+          notice(
+              region.name()
                   + ": not persistent memory: every write goes through the kernel, slowly");
     }
-    err.flush();
+  }
+
+  private void notice(String text) {
+    notices.add(text);
   }
 
   private void ready(Serving serving) {
+    PrintWriter err = spec.commandLine().getErr();
+    notices.forEach(notice -> err.println(Failures.oneLine("jpcache: " + notice)));
+    err.flush();
     PrintWriter out = spec.commandLine().getOut();
     out.println("READY " + serving.addresses().getFirst() + " size=" + serving.sizeBytes());
     out.flush();

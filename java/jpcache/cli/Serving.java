@@ -10,6 +10,7 @@ import jpcache.base.Errno;
 import jpcache.base.UserException;
 import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
+import jpcache.metrics.Registry;
 import jpcache.nbd.Export;
 import jpcache.nbd.NbdServer;
 import jpcache.nbd.NbdServerOptions;
@@ -77,6 +78,24 @@ final class Serving implements AutoCloseable {
   /** Where it listens, with the ports that the system chose. */
   List<NbdUri> addresses() {
     return server.addresses();
+  }
+
+  String cachePath() {
+    return region.name();
+  }
+
+  String backingPath() {
+    return backing.name();
+  }
+
+  Cache cache() {
+    return cache;
+  }
+
+  /** Has what server and cache count shown by a registry. */
+  void register(Registry registry) {
+    server.register(registry);
+    cache.register(registry);
   }
 
   long sizeBytes() {

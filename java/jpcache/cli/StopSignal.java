@@ -3,7 +3,7 @@ package jpcache.cli;
 import java.util.concurrent.CountDownLatch;
 
 /**
- * SIGTERM and SIGINT as the orderly end of a command.
+ * SIGTERM, SIGINT and {@link #ask} as the orderly end of a command.
  *
  * <p>They arrive as the JVM's shutdown. Its hook wakes the command, waits until that has cleaned up
  * and closed this, and ends the process with code 0; by itself the JVM would report the signal.
@@ -25,6 +25,11 @@ final class StopSignal implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
+  }
+
+  /** Asks the process to end, as the signals do. */
+  void ask() {
+    asked.countDown();
   }
 
   /** The command has done what it was asked, and nothing of it went wrong. */

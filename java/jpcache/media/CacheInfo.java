@@ -57,6 +57,12 @@ public record CacheInfo(int firstSegment, int segments, int flags) {
     return (flags >>> GC_PERCENT_SHIFT) & GC_PERCENT_MASK;
   }
 
+  /** The same with another GC percentage, 0 to {@link #GC_PERCENT_MAX}. */
+  public CacheInfo withGcPercent(int percent) {
+    int others = flags & ~(GC_PERCENT_MASK << GC_PERCENT_SHIFT);
+    return new CacheInfo(firstSegment, segments, others | percent << GC_PERCENT_SHIFT);
+  }
+
   /**
    * Reads and validates the cache info.
    *

@@ -9,7 +9,7 @@ import java.nio.ByteOrder;
  * <pre>
  *   0        4 KiB      8 KiB         16 KiB          20 KiB
  *   +--------+----------+-------------+---------------+-----------+-----------+--
- *   | unused | super-   | cache info, | cache control | segment 0 | segment 1 | ...
+ *   | label  | super-   | cache info, | cache control | segment 0 | segment 1 | ...
  *   |        | block    | 2 replicas  | (tails)       |  16 MiB   |  16 MiB   |
  *   +--------+----------+-------------+---------------+-----------+-----------+--
  *
@@ -29,6 +29,8 @@ import java.nio.ByteOrder;
  */
 public final class Layout {
   static final ValueLayout.OfByte U8 = ValueLayout.JAVA_BYTE;
+  static final ValueLayout.OfShort U16 =
+      ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   static final ValueLayout.OfInt U32 =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   static final ValueLayout.OfLong U64 =

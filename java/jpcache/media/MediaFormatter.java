@@ -6,6 +6,7 @@ import jpcache.base.Crc32c;
 import jpcache.base.Sizes;
 import jpcache.media.MediaException.Kind;
 import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes an empty cache on a device, as the kernel does on one whose superblock magic is 0.
@@ -22,12 +23,19 @@ public final class MediaFormatter {
 
   private MediaFormatter() {}
 
+  /** Formats the whole device, without a label. */
+  public static void format(PmemRegion region, boolean dataCrc, CacheMode mode, int gcPercent) {
+    format(region, dataCrc, mode, gcPercent, null);
+  }
+
   /**
    * Formats the whole device. What it held is lost. Durable when this returns.
    *
+   * @param label names the backing device; null if that is not known
    * @throws MediaException if the device is too small for a cache
    */
-  public static void format(PmemRegion region, boolean dataCrc, CacheMode mode, int gcPercent) {
+  public static void format(
+      PmemRegion region, boolean dataCrc, CacheMode mode, int gcPercent, @Nullable Label label) {
     checkSize(region.name(), region.sizeBytes());
     int segments = (int) Math.min(Layout.segmentsIn(region.sizeBytes()), Layout.MAX_SEGMENTS);
     Crc32c crc = new Crc32c();
@@ -45,6 +53,11 @@ public final class MediaFormatter {
             Layout.SEGMENT_DATA_AT + Layout.KSET_HEADER_BYTES);
       }
       region.drain();
+    }
+    if (label == null) {
+      Label.clear(region);
+    } else {
+      label.write(region);
     }
     SegmentList.write(region, segments, crc);
     Position start = new Position(0, 0);

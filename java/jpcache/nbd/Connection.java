@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 import java.util.function.Consumer;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
+import jpcache.metrics.Counters;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,7 +37,7 @@ final class Connection {
     this.socket = new ClientSocket(fd);
     this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this::run);
     try {
-      this.replies = new ReplyQueue(socket, thread, state.options().replyBytes());
+      this.replies = new ReplyQueue(socket, thread, state.options().replyBytes(), state.metrics());
     } catch (OutOfMemoryError e) {
       socket.close();
       throw e;
@@ -134,8 +135,9 @@ final class Connection {
   private void transmit(Export export, ReceiveBuffer received) {
     BlockQueue queue = export.device().openQueue();
     boolean orderly = false;
-    try {
-      new Transmission(state, export, socket, received, replies, queue).run();
+    try (Counters.Stripe<NbdMetrics.Event> counters = state.metrics().open()) {
+      counters.add(NbdMetrics.Event.CONNECTIONS, 1);
+      new Transmission(state, export, socket, received, replies, queue, counters).run();
       orderly = true;
     } finally {
       if (orderly) {

@@ -9,6 +9,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import jpcache.base.Errno;
 import jpcache.base.Posix;
 import jpcache.base.UserException;
+import jpcache.metrics.Registry;
 
 /**
  * Serves block devices over NBD, on TCP and unix sockets.
@@ -67,6 +68,12 @@ public final class NbdServer implements AutoCloseable {
   /** Where it listens, with the ports that the system chose. */
   public List<NbdUri> addresses() {
     return listeners.stream().map(ListenSocket::address).toList();
+  }
+
+  /** Has what this server counts shown by a registry. */
+  public void register(Registry registry) {
+    registry.gauge("jpcache_nbd_connections", "", "Clients that are connected.", connections::size);
+    state.metrics().register(registry);
   }
 
   /** How many clients are connected. */

@@ -33,6 +33,11 @@ final class Reply implements Completion {
   /** Whether only a commit completes it. The connection's thread's own. */
   boolean needsCommit;
 
+  /** What the request counts as, and when it began; null if it was refused. */
+  NbdMetrics.@Nullable Requests kind;
+
+  long begunNanos;
+
   /** The next in whichever list it is: spare, or completed late. */
   @Nullable Reply next;
 
@@ -40,7 +45,14 @@ final class Reply implements Completion {
     this.queue = queue;
   }
 
-  void begin(long requestCookie, int replyDataBytes, boolean onlyCommitCompletes) {
+  void begin(
+      long requestCookie,
+      int replyDataBytes,
+      boolean onlyCommitCompletes,
+      NbdMetrics.@Nullable Requests requestKind,
+      long requestBegunNanos) {
+    kind = requestKind;
+    begunNanos = requestBegunNanos;
     cookie = requestCookie;
     dataBytes = replyDataBytes;
     needsCommit = onlyCommitCompletes;
@@ -80,6 +92,9 @@ final class Reply implements Completion {
     NativeMemory.netInt(address + 4, Request.errorOnWire(errno));
     NativeMemory.netLong(address + 8, cookie);
     sendBytes = errno == 0 ? HEADER_BYTES + dataBytes : HEADER_BYTES;
+    if (errno != 0 && kind != null) {
+      kind.failed();
+    }
     queue.completed(this);
   }
 }

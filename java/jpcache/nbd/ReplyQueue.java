@@ -37,6 +37,7 @@ final class ReplyQueue implements AutoCloseable {
   private final long message = NativeMemory.allocate(NATIVE_BYTES);
 
   // The owner's.
+  private final NbdMetrics.Batch times;
   private Reply[] batch = new Reply[64];
   private int batchCount;
   private @Nullable Reply pool;
@@ -61,7 +62,8 @@ final class ReplyQueue implements AutoCloseable {
   private boolean ownerWaits;
   private boolean closed;
 
-  ReplyQueue(ClientSocket socket, Thread owner, long limitBytes) {
+  ReplyQueue(ClientSocket socket, Thread owner, long limitBytes, NbdMetrics metrics) {
+    this.times = metrics.new Batch();
     this.socket = socket;
     this.owner = owner;
     this.memory = new ReplyMemory(limitBytes);
@@ -75,9 +77,11 @@ final class ReplyQueue implements AutoCloseable {
    *
    * @param dataBytes what the reply carries if the request succeeds
    * @param needsCommit whether only a commit completes it
+   * @param kind what it counts as; null if it is refused
    * @return null if others must be answered first
    */
-  @Nullable Reply begin(long cookie, int dataBytes, boolean needsCommit) {
+  @Nullable Reply begin(
+      long cookie, int dataBytes, boolean needsCommit, NbdMetrics.@Nullable Requests kind) {
     if (begun - answered >= MAX_IN_FLIGHT) {
       return null;
     }
@@ -90,7 +94,10 @@ final class ReplyQueue implements AutoCloseable {
     }
     pool = reply.next;
     reply.next = null;
-    reply.begin(cookie, dataBytes, needsCommit);
+    if (batchCount == 0) {
+      times.begin();
+    }
+    reply.begin(cookie, dataBytes, needsCommit, kind, times.begunNanos());
     begun++;
     addToBatch(reply);
     return reply;
@@ -118,6 +125,7 @@ final class ReplyQueue implements AutoCloseable {
         Reply reply = batch[i];
         reply.inBatch = false;
         if (reply.done) {
+          times.completed(reply.kind, reply.begunNanos);
           enqueue(reply);
         }
       }
@@ -128,6 +136,7 @@ final class ReplyQueue implements AutoCloseable {
     } finally {
       sendLock.unlock();
     }
+    times.answered();
   }
 
   /**
@@ -240,6 +249,9 @@ final class ReplyQueue implements AutoCloseable {
         addToBatch(reply);
       }
       return;
+    }
+    if (reply.kind != null) {
+      reply.kind.answered(System.nanoTime() - reply.begunNanos);
     }
     push(reply);
     if (sendLock.tryLock()) {

@@ -8,6 +8,7 @@ final class ServerState {
 
   private final Exports exports;
   private final NbdServerOptions options;
+  private final NbdMetrics metrics = new NbdMetrics();
   private final AtomicInteger busy = new AtomicInteger();
   private volatile long stopNanos;
   private volatile boolean stopping;
@@ -23,6 +24,10 @@ final class ServerState {
 
   NbdServerOptions options() {
     return options;
+  }
+
+  NbdMetrics metrics() {
+    return metrics;
   }
 
   /** From now on {@link #stopping}. */

@@ -4,6 +4,7 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
+import jpcache.metrics.Counters;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,6 +43,8 @@ final class Transmission {
   private final ReceiveBuffer received;
   private final ReplyQueue replies;
   private final BlockQueue queue;
+  private final NbdMetrics metrics;
+  private final Counters.Stripe<NbdMetrics.Event> counters;
   private final BusyPolling polling;
   private final Request request = new Request();
 
@@ -65,13 +68,16 @@ final class Transmission {
       ClientSocket socket,
       ReceiveBuffer received,
       ReplyQueue replies,
-      BlockQueue queue) {
+      BlockQueue queue,
+      Counters.Stripe<NbdMetrics.Event> counters) {
     this.state = state;
     this.export = export;
     this.socket = socket;
     this.received = received;
     this.replies = replies;
     this.queue = queue;
+    this.counters = counters;
+    this.metrics = state.metrics();
     this.polling = new BusyPolling(state.options().pollMicros());
   }
 
@@ -167,16 +173,19 @@ final class Transmission {
       end();
       return false;
     }
-    Reply reply = replies.begin(request.cookie(), error == 0 && read ? request.length() : 0, write);
+    NbdMetrics.Requests kind = error == 0 ? kind(read, write) : null;
+    Reply reply =
+        replies.begin(request.cookie(), error == 0 && read ? request.length() : 0, write, kind);
     if (reply == null) {
       throttled = true;
       return false;
     }
     long payloadAddress = received.readAddress() + NbdProtocol.REQUEST_HEADER_BYTES;
-    if (error != 0) {
+    if (kind == null) {
       refuse(reply, error, payload);
       return true;
     }
+    kind.begin(counters, request.length());
     if (read) {
       queue.read(request.offset(), request.length(), reply.dataAddress(), reply);
     } else if (write) {
@@ -189,8 +198,13 @@ final class Transmission {
     return true;
   }
 
+  private NbdMetrics.Requests kind(boolean read, boolean write) {
+    return read ? metrics.reads : write ? metrics.writes : metrics.flushes;
+  }
+
   /** Answers with an error, once the payload that nobody wants is out of the way. */
   private void refuse(Reply reply, int error, long payload) {
+    counters.add(NbdMetrics.Event.REFUSED, 1);
     received.take(NbdProtocol.REQUEST_HEADER_BYTES);
     discardBytes = payload;
     discardError = error;

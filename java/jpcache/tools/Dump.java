@@ -6,8 +6,11 @@ import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.KernelStatus;
 import jpcache.media.Kset;
+import jpcache.media.Label;
 import jpcache.media.LogReader;
 import jpcache.media.LogReplay;
+import jpcache.media.MediaException;
+import jpcache.pmem.PoisonedMemoryException;
 
 /**
  * Shows what is on a cache device: superblock, cache info, segments, tails, key sets and keys, and
@@ -33,12 +36,29 @@ public final class Dump {
     LogReplay.Summary log =
         LogReplay.run(media, Long.MAX_VALUE, (kset, key) -> data.set(kset.keySegment(key)));
     out.begin("cache");
+    label();
     superblock();
     cacheInfo();
     tailsAndLog(log);
     segments(log, data);
     ksets(keys);
     out.end();
+  }
+
+  private void label() {
+    try {
+      Label label = Label.read(media.view());
+      if (label != null) {
+        out.begin("label");
+        out.value("cache", label.cache().toString());
+        out.value("backing_bytes", label.backingBytes());
+        out.value("identity", label.identity());
+        out.value("path", label.path());
+        out.end();
+      }
+    } catch (MediaException | PoisonedMemoryException e) {
+      out.value("label", "damaged: " + e.getMessage());
+    }
   }
 
   private void superblock() {

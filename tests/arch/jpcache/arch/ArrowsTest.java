@@ -37,6 +37,7 @@ class ArrowsTest {
           Map.entry("backing", Set.of("base")),
           Map.entry("block", Set.of("base")),
           Map.entry("metrics", Set.of("base")),
+          Map.entry("control", Set.of("base")),
           Map.entry(
               "cache", Set.of("base", "pmem", "media", "extent", "backing", "block", "metrics")),
           Map.entry("nbd", Set.of("base", "block", "metrics")),
@@ -45,11 +46,15 @@ class ArrowsTest {
               "cli",
               Set.of(
                   "base", "pmem", "media", "extent", "backing", "block", "metrics", "cache", "nbd",
-                  "tools")));
+                  "tools", "control")));
 
   /** Libraries, and the one package that may use each; jspecify's annotations are everybody's. */
   private static final Map<String, String> LIBRARIES =
-      Map.of("picocli..", "cli", "com.sun.jna..", "pmem");
+      Map.of(
+          "picocli..", "cli",
+          "com.sun.jna..", "pmem",
+          "org.HdrHistogram..", "metrics",
+          "com.sun.net.httpserver..", "metrics");
 
   private static final JavaClasses OURS =
       new ClassFileImporter().importPath(Path.of("target/classes"));

@@ -148,7 +148,7 @@ class RefusalTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"serve", "format", "dump", "view"})
+  @ValueSource(strings = {"serve", "status", "top", "set", "stop", "format", "dump", "view"})
   void everyCommandExplainsItself(String command) {
     Jpcache.Result result = Jpcache.run(command, "--help").succeeded();
     assertTrue(result.out().contains("--cache"), result::toString);

@@ -34,7 +34,7 @@ record Media(Path cache, Path backing, Path socket) {
     }
   }
 
-  /** A fresh cache, whatever was there. */
+  /** A fresh cache, whatever was there; for the backing file, if that has been made. */
   Media formatted(String size, String... options) {
     try {
       Files.deleteIfExists(cache);
@@ -43,6 +43,9 @@ record Media(Path cache, Path backing, Path socket) {
     }
     List<String> arguments =
         new ArrayList<>(List.of("format", "--cache", cache.toString(), "--size", size));
+    if (Files.exists(backing)) {
+      arguments.addAll(List.of("--backing", backing.toString()));
+    }
     arguments.addAll(List.of(options));
     Jpcache.run(arguments.toArray(String[]::new)).succeeded();
     return this;

@@ -17,7 +17,8 @@ class ReplyMemoryTest {
 
   private final long before = NativeMemory.inUseBytes();
   private final ClientSocket socket = new ClientSocket(Sockets.event());
-  private final ReplyQueue queue = new ReplyQueue(socket, Thread.currentThread(), LIMIT);
+  private final ReplyQueue queue =
+      new ReplyQueue(socket, Thread.currentThread(), LIMIT, new NbdMetrics());
   private final ReplyMemory memory = new ReplyMemory(LIMIT);
 
   @AfterEach

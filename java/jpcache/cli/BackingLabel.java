@@ -1,0 +1,105 @@
+package jpcache.cli;
+
+import java.nio.file.Path;
+import java.util.function.Consumer;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.DeviceIdentity;
+import jpcache.base.UserException;
+import jpcache.media.Label;
+import jpcache.media.MediaException;
+import jpcache.pmem.PmemRegion;
+import jpcache.pmem.PoisonedMemoryException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Sees to it that a cache is served in front of the backing device that it belongs to.
+ *
+ * <p>A cache without a label, as the kernel makes them, goes with any device. Nobody is labelled
+ * unasked: format writes a label when it is told the device, and {@code serve --force} when what is
+ * there does not name the device that is served.
+ */
+final class BackingLabel {
+  private final String path;
+  private final String identity;
+  private final long sizeBytes;
+
+  private BackingLabel(String path, String identity, long sizeBytes) {
+    this.path = path;
+    this.identity = identity;
+    this.sizeBytes = sizeBytes;
+  }
+
+  /** What a label says of this device. */
+  static BackingLabel of(BackingDevice device) {
+    return new BackingLabel(
+        Path.of(device.name()).toAbsolutePath().normalize().toString(),
+        DeviceIdentity.of(device.name()),
+        device.sizeBytes());
+  }
+
+  /** The label of a cache that is made for this device. */
+  Label ofNewCache() {
+    return Label.of(sizeBytes, identity, path);
+  }
+
+  /**
+   * Checks that a cache belongs to this device, or with {@code force} makes it do so.
+   *
+   * @param notice takes what the user should know
+   * @throws UserException if it belongs to another one
+   */
+  void check(PmemRegion region, boolean force, Consumer<String> notice) {
+    @Nullable Label label = null;
+    try {
+      label = Label.read(region.view());
+      if (label == null && !force) {
+        notice.accept(
+            region.name()
+                + ": has no label, so nobody knows whether it belongs to "
+                + path
+                + "; --force labels it");
+      }
+    } catch (MediaException | PoisonedMemoryException e) {
+      if (!force) {
+        notice.accept(
+            region.name() + ": its label is not used: " + e.getMessage() + "; --force renews it");
+      }
+    }
+    if (label != null && matches(region, label, force, notice)) {
+      return;
+    }
+    if (force) {
+      (label == null ? ofNewCache() : label.rebound(sizeBytes, identity, path)).write(region);
+      notice.accept(region.name() + ": labelled for " + ofNewCache().backing());
+    }
+  }
+
+  private boolean matches(PmemRegion region, Label label, boolean force, Consumer<String> notice) {
+    return switch (label.compare(sizeBytes, identity, path)) {
+      case SAME -> true;
+      case REPLACED -> {
+        if (!force) {
+          notice.accept(
+              region.name()
+                  + ": was made for "
+                  + label.backing()
+                  + "; what stands there now has another identity (a copy?); --force labels the"
+                  + " cache for it");
+        }
+        yield false;
+      }
+      case OTHER -> {
+        if (!force) {
+          throw new UserException(
+              region.name()
+                  + ": belongs to "
+                  + label.backing()
+                  + ", not to "
+                  + ofNewCache().backing()
+                  + "; serve that one, or if this one is its copy use --force");
+        }
+        yield false;
+      }
+    };
+  }
+}

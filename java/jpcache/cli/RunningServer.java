@@ -1,0 +1,53 @@
+package jpcache.cli;
+
+import java.nio.file.Path;
+import java.util.List;
+import jpcache.control.ControlClient;
+import jpcache.control.ControlPaths;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The options of every command for a running server: {@code @Mixin RunningServer server}. */
+final class RunningServer {
+  private static final long ANSWER_TIMEOUT_MS = 30_000;
+
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec spec;
+
+  @Option(names = "--cache", paramLabel = "PATH", description = "The cache that it serves.")
+  private @Nullable String cache;
+
+  @Option(
+      names = "--control",
+      paramLabel = "PATH",
+      description = "Its control socket, if it was given one with serve --control.")
+  private @Nullable Path control;
+
+  /**
+   * Asks it for something.
+   *
+   * @return the lines of the answer
+   * @throws jpcache.base.UserException if there is no such server, or it refuses
+   */
+  List<String> ask(String... words) {
+    return ask(ANSWER_TIMEOUT_MS, words);
+  }
+
+  List<String> ask(long timeoutMs, String... words) {
+    return new ControlClient(places()).ask(timeoutMs, words);
+  }
+
+  private List<Path> places() {
+    if (control != null) {
+      return List.of(control.toAbsolutePath());
+    }
+    if (cache != null) {
+      return ControlPaths.of(cache);
+    }
+    throw new ParameterException(
+        spec.commandLine(), "which server? Name its cache with --cache, or its --control socket");
+  }
+}

@@ -1,0 +1,194 @@
+package jpcache.process;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import jpcache.nbd.NbdClient;
+import jpcache.support.ShmDirectory;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands for a running server, each a process beside the server's. */
+class ControlProcessTest {
+  private static final long BACKING_BYTES = 64 << 20;
+
+  @TempDir(factory = ShmDirectory.class)
+  Path shm;
+
+  @TempDir Path disk;
+
+  private Media media;
+
+  @BeforeEach
+  void makeMedia() {
+    Jpcache.assumeItCanRun();
+    media = Media.in(shm, disk).withBacking(BACKING_BYTES).formatted("512M");
+  }
+
+  /** A command for the server of this cache, in this test's own runtime directory. */
+  private ProcessBuilder command(String... arguments) {
+    ProcessBuilder command = Jpcache.command(arguments);
+    command.environment().put("XDG_RUNTIME_DIR", shm.toString());
+    return command;
+  }
+
+  private Jpcache.Result ask(String... arguments) {
+    List<String> all = new ArrayList<>(List.of(arguments));
+    all.addAll(List.of("--cache", media.cache().toString()));
+    return Jpcache.finish(command(all.toArray(String[]::new)));
+  }
+
+  private Server serve(String... options) {
+    List<String> all = new ArrayList<>(List.of(media.serveOptions(options)));
+    all.addFirst("serve");
+    return Server.launch(command(all.toArray(String[]::new))).awaitReady();
+  }
+
+  private static String value(Jpcache.Result status, String name) {
+    Matcher line =
+        Pattern.compile("(?m)^ *" + Pattern.quote(name) + ": (.*)$").matcher(status.out());
+    assertTrue(line.find(), () -> "no " + name + ": " + status);
+    return line.group(1);
+  }
+
+  @Test
+  void statusShowsTheKernelsLineAndWhatTheServerDid() throws Exception {
+    try (Server server = serve();
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      client.write(0, new byte[4096]);
+      client.read(0, 4096);
+      client.read(1 << 20, 512);
+      Jpcache.Result status = ask("status").succeeded();
+      String[] kernel = value(status, "kernel_status").split(" ", -1);
+      assertEquals(9, kernel.length, status::toString);
+      assertEquals(value(status, "seg_total"), kernel[1]);
+      assertEquals(value(status, "segs_used"), kernel[3]);
+      assertEquals("0x" + kernel[5], value(status, "cache_flags"));
+      assertEquals(value(status, "key_tail"), kernel[8]);
+      assertEquals(Long.toString(server.pid()), value(status, "pid"));
+      assertEquals("1", value(status, "jpcache_nbd_requests_total{kind=\"write\"}"));
+      assertEquals("2", value(status, "jpcache_nbd_requests_total{kind=\"read\"}"));
+      assertEquals("1", value(status, "jpcache_read_hits_total"));
+      assertEquals("1", value(status, "jpcache_read_misses_total"));
+      assertEquals("512", value(status, "jpcache_read_miss_bytes_total"));
+      assertEquals("1", value(status, "jpcache_nbd_connections"));
+
+      String json = ask("status", "--json").succeeded().out();
+      assertTrue(json.contains("\"jpcache_nbd_connections\": 1"), json);
+      assertTrue(json.contains("\"mode\": \"write-back\""), json);
+    }
+  }
+
+  @Test
+  void theGcPercentageIsChangedAtOnceAndForGood() {
+    try (Server server = serve()) {
+      ask("set", "gc-percent", "41").succeeded();
+      assertEquals("41", value(ask("status").succeeded(), "gc_percent"));
+      ask("set", "gc-percent", "91").failedSaying("91", "0 to 90");
+      ask("set", "gc-percent", "half").failedSaying("half");
+      ask("set", "colour", "red").failedSaying("colour", "gc-percent");
+      assertEquals(2, ask("set", "gc-percent").exit(), "wrong usage");
+      assertEquals("41", value(ask("status").succeeded(), "gc_percent"));
+      assertEquals(0, server.terminate(), server::stderr);
+    }
+    String dump = Jpcache.run("dump", "--cache", media.cache().toString()).succeeded().out();
+    assertTrue(dump.contains("gc_percent: 41"), dump);
+    try (Server _ = serve()) {
+      assertEquals("41", value(ask("status").succeeded(), "gc_percent"));
+    }
+  }
+
+  @Test
+  void stopEndsTheServerInOrderAndReturnsWhenItIsGone() throws IOException {
+    try (Server server = serve()) {
+      ask("stop").succeeded();
+      assertFalse(ProcessHandle.of(server.pid()).map(ProcessHandle::isAlive).orElse(false));
+      assertEquals(0, server.awaitExit(), server::stderr);
+      ask("status").failedSaying("no server", shm.toString());
+    }
+    try (Stream<Path> left = Files.list(shm)) {
+      assertEquals(List.of(media.cache()), left.toList(), "its sockets are gone");
+    }
+  }
+
+  @Test
+  void topShowsItSoOftenAndEnds() {
+    try (Server server = serve()) {
+      Jpcache.Result top = ask("top", "--count", "2").succeeded();
+      assertEquals(2, top.out().lines().filter(l -> l.contains("requests/s")).count(), top.out());
+      assertFalse(top.out().contains("\u001b"), "no terminal, no controls");
+      server.kill();
+      ask("top").failedSaying("no server");
+    }
+  }
+
+  @Test
+  void aServerTellsWhichOneIsMissing() {
+    Jpcache.Result result = Jpcache.finish(command("status"));
+    assertEquals(2, result.exit(), result::toString);
+    assertTrue(result.err().contains("--cache"), result::toString);
+  }
+
+  @Test
+  void aControlSocketOfOnesOwnIsRespectedReplacedWhenStaleAndNeverShared() {
+    String control = shm.resolve("control").toString();
+    try (Server killed = serve("--control", control)) {
+      Jpcache.finish(command("status", "--control", control)).succeeded();
+      Media other =
+          new Media(shm.resolve("other"), disk.resolve("other"), shm.resolve("o"))
+              .withBacking(BACKING_BYTES)
+              .formatted("512M");
+      Jpcache.run(
+              Stream.concat(Stream.of("serve"), Stream.of(other.serveOptions("--control", control)))
+                  .toArray(String[]::new))
+          .failedSaying(control, "another server");
+      killed.kill();
+    }
+    assertTrue(Files.exists(Path.of(control)), "a killed server cannot remove its socket");
+    Jpcache.finish(command("status", "--control", control)).failedSaying(control);
+    try (Server _ = serve("--control", control)) {
+      Jpcache.finish(command("status", "--control", control)).succeeded();
+    }
+  }
+
+  @Test
+  void metricsAreServedWhereTheyAreAskedFor() throws Exception {
+    int port = freePort();
+    try (Server _ = serve("--metrics", Integer.toString(port));
+        HttpClient client = HttpClient.newHttpClient()) {
+      URI uri = URI.create("http://127.0.0.1:" + port + "/metrics");
+      HttpResponse<String> answer =
+          client.send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.ofString());
+      assertEquals(200, answer.statusCode());
+      assertTrue(answer.body().contains("\njpcache_segments 31\n"), answer.body());
+      assertTrue(answer.body().contains("\njpcache_nbd_connections 0\n"), answer.body());
+    }
+    Jpcache.run(
+            Stream.concat(
+                    Stream.of("serve"), Stream.of(media.serveOptions("--metrics", "0.0.0.0:1")))
+                .toArray(String[]::new))
+        .failedSaying("0.0.0.0:1", "--insecure");
+  }
+
+  private static int freePort() throws IOException {
+    try (var socket = new ServerSocket(0)) {
+      return socket.getLocalPort();
+    }
+  }
+}
