@@ -164,6 +164,23 @@ class OfflineCommandsTest {
   }
 
   @Test
+  void rescueToAnotherDeviceThanTheLabelNamesIsRefusedUnlessForced() throws IOException {
+    Path own = shm.resolve("own");
+    Path other = shm.resolve("other");
+    Files.write(own, new byte[1 << 20]);
+    Files.write(other, new byte[2 << 20]);
+    assertEquals(
+        0,
+        run("format", "--cache", cache, "--size", "512M", "--backing", own.toString()),
+        this::said);
+    assertEquals(1, run("rescue", "--cache", cache, "--backing", other.toString()), this::said);
+    assertEquals(1, err.toString().lines().count(), this::said);
+    assertEquals(0, run("rescue", "--cache", cache, "--backing", own.toString()), this::said);
+    assertEquals(
+        0, run("rescue", "--cache", cache, "--backing", other.toString(), "--force"), this::said);
+  }
+
+  @Test
   void rescueToASmallerDeviceIsRefusedInOneLineAndExitsWithOne() throws IOException {
     try (MediaBuilder m = media()) {
       m.kset(0, 0, LogKey.of(1 << 20, 4096, 1, 0));
