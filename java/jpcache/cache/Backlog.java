@@ -4,7 +4,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
+import java.util.List;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import org.jspecify.annotations.Nullable;
@@ -19,6 +21,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class Backlog {
   private static final long MAX_BYTES = 64L << 20;
+
+  /** So much is written with one commit, or one write more. */
+  private static final int COMMIT_BYTES = 1 << 20;
 
   private static final class Write {
     final long offsetBytes;
@@ -41,14 +46,18 @@ final class Backlog {
   private volatile boolean empty = true;
 
   // Of the maintenance thread:
-  private @Nullable MemorySegment buffer;
+  private MemorySegment buffer = Arena.ofAuto().allocate(COMMIT_BYTES);
+  private final List<Write> staged = new ArrayList<>();
+  private final Admission admission;
 
   /**
    * An empty backlog.
    *
+   * @param admission when writes may take room
    * @param onFirst called when a write begins to wait
    */
-  Backlog(Runnable onFirst) {
+  Backlog(Admission admission, Runnable onFirst) {
+    this.admission = admission;
     this.onFirst = onFirst;
   }
 
@@ -99,31 +108,55 @@ final class Backlog {
   }
 
   /**
-   * Writes what there is room for now.
+   * Writes what there is room for now, many with one commit.
    *
    * @return whether anything was written
    */
   boolean serve(CacheQueue queue) {
     boolean any = false;
-    for (Write next = poll(); next != null; next = poll()) {
-      if (!stage(queue, next)) {
-        putBack(next);
-        return any;
-      }
-      queue.commit(); // the buffer is used again
-      served(next);
-      any = true;
+    boolean admitted = true;
+    while (admitted && !empty) {
+      admitted = stageMany(queue);
+      any |= !staged.isEmpty();
+      queue.commit();
+      served();
     }
     return any;
   }
 
-  private boolean stage(CacheQueue queue, Write write) {
-    if (buffer == null || buffer.byteSize() < write.data.length) {
-      buffer = Arena.ofAuto().allocate(Math.max(write.data.length, 1 << 20));
+  /** Stages what one commit may take; false if the next write has to wait on. */
+  private boolean stageMany(CacheQueue queue) {
+    long bytes = 0;
+    while (bytes < COMMIT_BYTES) {
+      Write next = poll();
+      if (next == null) {
+        return true;
+      }
+      if (!stage(queue, next)) {
+        putBack(next);
+        return false;
+      }
+      staged.add(next);
+      bytes += next.data.length;
     }
-    MemorySegment.copy(write.data, 0, buffer, ValueLayout.JAVA_BYTE, 0, write.data.length);
-    return queue.stage(
-        write.offsetBytes, write.data.length, buffer.address(), write.fua, write.done);
+    return true;
+  }
+
+  private boolean stage(CacheQueue queue, Write write) {
+    int length = write.data.length;
+    if (!admission.admit(length)) {
+      return false;
+    }
+    if (length > buffer.byteSize()) {
+      buffer = Arena.ofAuto().allocate(length);
+    }
+    // Staging copies, so the buffer is free again at once.
+    MemorySegment.copy(write.data, 0, buffer, ValueLayout.JAVA_BYTE, 0, length);
+    if (queue.stage(write.offsetBytes, length, buffer.address(), write.fua, write.done)) {
+      return true;
+    }
+    admission.refund(length);
+    return false;
   }
 
   private synchronized @Nullable Write poll() {
@@ -140,8 +173,9 @@ final class Backlog {
     write.done.complete(Errno.ESHUTDOWN);
   }
 
-  private synchronized void served(Write write) {
-    waitingBytes -= write.data.length;
+  private synchronized void served() {
+    staged.forEach(write -> waitingBytes -= write.data.length);
+    staged.clear();
     empty = waiting.isEmpty();
     notifyAll();
   }

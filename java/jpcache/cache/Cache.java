@@ -1,5 +1,6 @@
 package jpcache.cache;
 
+import java.lang.foreign.Arena;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
@@ -11,6 +12,7 @@ import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.KernelStatus;
+import jpcache.media.KeyData;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReplay;
@@ -18,6 +20,7 @@ import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The cache engine: a block device whose writes land in persistent memory, in front of a slow one.
@@ -26,7 +29,8 @@ import jpcache.pmem.PmemRegion;
  * the batch's commit all copies are drained at once, each key enters its subtree and, under the
  * subtree's lock, an open kset of the {@link KeyLog}; the ksets are closed and drained; then the
  * writes complete. A power cut before that leaves data that nothing points to. Where a full cache
- * has no room the write waits in the {@link Backlog}, and nothing behind it does.
+ * has no room ({@link Admission}) the write waits in the {@link Backlog}, and nothing behind it
+ * does.
  *
  * <p>Life of a read: the subtree tells the extents; those are copied out of persistent memory, the
  * holes between them are read from the backing device, asynchronously, and enter the cache as clean
@@ -54,6 +58,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final KeyLog log;
   private final Tails tails;
   private final Backlog backlog;
+  private final Admission admission;
   private final Fills fills;
   private final WriteBack writeBack;
   private final Maintenance maintenance;
@@ -86,7 +91,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     Position dirtyTail = summary.dirtyTailOnLog() ? media.dirtyTail() : media.keyTail();
     tails = new Tails(metadata, media.keyTail(), dirtyTail);
     dirtyBytesAtStart = summary.dirtyBytes();
-    backlog = new Backlog(this::wake);
+    admission = new Admission(segments, options.lanes());
+    backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     writeBack = new WriteBack(media, region, segments, backing, tails);
     maintenance =
@@ -122,11 +128,18 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What a replay makes of the log: the extents, and how often each segment is referred to. */
   private static final class Replayed {
+    private final CacheMedia media;
+    private final @Nullable KeyData keyData;
     final ExtentMap map;
     final int[] references;
     final LogReplay.Summary summary;
 
     Replayed(CacheMedia media, long logicalBytes) {
+      this.media = media;
+      keyData =
+          media.info().dataCrc()
+              ? new KeyData(media.view(), media.segments(), Arena.ofAuto())
+              : null;
       map = new ExtentMap(logicalBytes);
       references = new int[media.segments().count()];
       summary = LogReplay.run(media, logicalBytes, this::insert);
@@ -134,11 +147,27 @@ public final class Cache implements BlockDevice, AutoCloseable {
     }
 
     private void insert(Kset kset, int key) {
+      requireIntactData(kset, key);
       long offset = kset.keyOffset(key);
       int segment = kset.keySegment(key);
       references[segment]++;
       map.subtree(offset)
           .insert(Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+    }
+
+    /** As the kernel does when it attaches: wrong data is not served, not even in part. */
+    private void requireIntactData(Kset kset, int key) {
+      if (keyData != null && keyData.crc(kset, key) != kset.keyDataCrc(key)) {
+        throw new UserException(
+            media.device()
+                + ": the data of logical bytes "
+                + kset.keyOffset(key)
+                + " to "
+                + (kset.keyOffset(key) + kset.keyLength(key))
+                + " in segment "
+                + kset.keySegment(key)
+                + " does not fit its data_crc; `jpcache fsck` finds all such places");
+      }
     }
   }
 
@@ -191,6 +220,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   private void wake() {
     wakeUp.run();
+  }
+
+  /** To be called when what writes wait for has come, or can be made, by another than them. */
+  void roomMayHaveCome() {
+    if (!backlog.isEmpty()) {
+      wake();
+    }
   }
 
   /** Fails the writes that wait for room: what is to stop must not wait for a slow device. */
@@ -288,9 +324,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return fills;
   }
 
+  Admission admission() {
+    return admission;
+  }
+
   /** Whether writes wait for room, or more segments are used than the cache wants. */
   boolean needsRoom() {
-    return !backlog.isEmpty() || usedPercent() >= gcPercent();
+    return !backlog.isEmpty() || usedPercent() >= gcPercent() || admission.isScarce();
   }
 
   Backlog backlog() {

@@ -81,12 +81,20 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
-    // Who waits already has waited longer.
     Backlog backlog = cache.backlog();
-    if (!backlog.isEmpty() || !stage(offsetBytes, lengthBytes, address, fua, done)) {
-      counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
-      backlog.add(offsetBytes, lengthBytes, address, fua, done);
+    // Who waits already has waited longer.
+    Admission admission = cache.admission();
+    boolean admitted = backlog.isEmpty() && admission.admit(lengthBytes);
+    if (admitted && stage(offsetBytes, lengthBytes, address, fua, done)) {
+      return;
     }
+    if (admitted) {
+      admission.refund(lengthBytes);
+    }
+    counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
+    // What the batch has staged comes before this write, and its room may be what this one needs.
+    publish();
+    backlog.add(offsetBytes, lengthBytes, address, fua, done);
   }
 
   /**
@@ -154,19 +162,27 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void commit() {
-    if (staged.pieces() > 0) {
-      region.drain();
-      insertKeys();
-      if (fuaStaged || cache.durability() == Durability.ACK) {
-        makeKeysDurable();
-      }
-      fuaStaged = false;
-      counters.add(CacheMetrics.Event.COMMITS, 1);
-      staged.completeAll();
-    }
+    publish();
+    staged.completeAll();
     if (!flushes.isEmpty()) {
       completeFlushes();
     }
+  }
+
+  /** Makes what has been staged visible and, where that is promised, durable; completes nothing. */
+  private void publish() {
+    if (staged.pieces() == 0) {
+      return;
+    }
+    region.drain();
+    insertKeys();
+    if (fuaStaged || cache.durability() == Durability.ACK) {
+      makeKeysDurable();
+    }
+    fuaStaged = false;
+    staged.dropPieces(0);
+    counters.add(CacheMetrics.Event.COMMITS, 1);
+    cache.roomMayHaveCome();
   }
 
   private void insertKeys() {
@@ -350,5 +366,6 @@ final class CacheQueue implements BlockQueue {
     log.head().release(reservedKeys);
     reservedKeys = 0;
     counters.close();
+    cache.roomMayHaveCome();
   }
 }

@@ -102,6 +102,7 @@ final class Fills {
     }
     if (writer != null) {
       writers.add(writer);
+      cache.roomMayHaveCome();
     }
   }
 

@@ -1,19 +1,24 @@
 package jpcache.cache;
 
-import java.util.BitSet;
+import java.util.Arrays;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
+import jpcache.media.Layout;
 import jpcache.media.LogReader;
 import jpcache.media.Position;
 
 /**
  * Frees the oldest part of the cache, from key_tail on and never beyond dirty_tail: takes what is
- * left of each key out of its subtree, drops the key's reference to its segment, moves key_tail,
- * and then frees the segments that nothing refers to any more.
+ * left of each key out of its subtree, moves key_tail, and only then drops the keys' references to
+ * their segments, which frees those that nothing refers to any more.
+ *
+ * <p>No reference goes before key_tail is durable, since the last one might go with a writer that
+ * leaves the segment at any time. A generation that is durable first makes stale keys of these, and
+ * after a power cut older ones before them in the log would stand again.
  *
  * <p>Extents are taken out at once, so no tree ever holds one whose segment has moved on; the
  * kernel leaves them for whoever meets them.
@@ -23,8 +28,8 @@ import jpcache.media.Position;
  * <p>Kernel counterpart: {@code cache_gc.c: pcache_cache_gc_fn}.
  */
 final class GarbageCollector {
-  /** Keys between two updates of key_tail. */
-  private static final int BATCH_KEYS = 4096;
+  /** Keys between two updates of key_tail: more than write-back brings in one batch. */
+  private static final int BATCH_KEYS = 2 * WriteBack.BATCH_KEYS;
 
   private final CacheMedia media;
   private final ExtentMap map;
@@ -32,6 +37,11 @@ final class GarbageCollector {
   private final Tails tails;
   private final long logicalBytes;
   private final ExtentList scratch = new ExtentList();
+
+  /** The segments that the batch's keys and ksets refer to, once for each. */
+  private int[] referredTo = new int[BATCH_KEYS + Layout.KSET_MAX_KEYS];
+
+  private int references;
 
   GarbageCollector(
       CacheMedia media, ExtentMap map, SegmentTable segments, Tails tails, long logicalBytes) {
@@ -50,16 +60,16 @@ final class GarbageCollector {
   boolean run() {
     Position start = tails.keyTail();
     Position end = tails.dirtyTail();
-    BitSet unreferenced = new BitSet();
+    references = 0;
     LogReader reader = new LogReader(media, start, logicalBytes);
     int keys = 0;
     while (keys < BATCH_KEYS && !reader.head().equals(end) && reader.next()) {
       Kset kset = reader.kset();
       if (kset.isLast()) {
-        drop(reader.ksetPosition().cacheSegment(), unreferenced);
+        addReference(reader.ksetPosition().cacheSegment());
       }
       for (int key = 0; key < kset.keyCount(); key++) {
-        evict(kset, key, unreferenced);
+        evict(kset, key);
       }
       keys += kset.keyCount();
     }
@@ -67,11 +77,13 @@ final class GarbageCollector {
       return false;
     }
     tails.moveKeyTail(reader.head());
-    unreferenced.stream().forEach(segments::free);
+    for (int i = 0; i < references; i++) {
+      segments.release(referredTo[i]);
+    }
     return true;
   }
 
-  private void evict(Kset kset, int key, BitSet unreferenced) {
+  private void evict(Kset kset, int key) {
     int segment = kset.keySegment(key);
     if (Long.compareUnsigned(kset.keyGeneration(key), segments.generation(segment)) < 0) {
       return; // was stale when the log was replayed: never counted
@@ -83,12 +95,13 @@ final class GarbageCollector {
           Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)),
           scratch);
     }
-    drop(segment, unreferenced);
+    addReference(segment);
   }
 
-  private void drop(int segment, BitSet unreferenced) {
-    if (segments.dropReference(segment)) {
-      unreferenced.set(segment);
+  private void addReference(int segment) {
+    if (references == referredTo.length) {
+      referredTo = Arrays.copyOf(referredTo, 2 * references);
     }
+    referredTo[references++] = segment;
   }
 }

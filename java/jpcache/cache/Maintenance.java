@@ -83,7 +83,7 @@ public final class Maintenance {
     cache.log().flush();
     Position end = cache.log().head().position();
     while (!cache.tails().dirtyTail().equals(end)) {
-      int errno = writeBack.run(end);
+      int errno = writeBack.run(end, bytes -> {});
       if (errno != 0) {
         failed(errno, System.nanoTime());
         return errno;
@@ -107,11 +107,15 @@ public final class Maintenance {
 
   private long writeBack(long nowNanos) {
     Position dirty = cache.tails().dirtyTail();
+    if (cache.needsRoom() && dirty.equals(cache.log().head().position())) {
+      // Nothing is left to make room of but what is in the open ksets: all of it, perhaps.
+      cache.log().flush();
+    }
     Position head = cache.log().head().position();
     if (dirty.equals(head)) {
       mark = head;
       markNanos = nowNanos;
-      return Long.MAX_VALUE;
+      return cache.backlog().isEmpty() ? Long.MAX_VALUE : serveWithoutWriteBack();
     }
     if (retryPauseNanos > 0 && nowNanos - retryAtNanos < 0) {
       return retryAtNanos - nowNanos;
@@ -126,18 +130,35 @@ public final class Maintenance {
     if (!all && nowNanos - markNanos < ageNanos) {
       return markNanos + ageNanos - nowNanos;
     }
-    int errno = writeBack.run(all ? head : mark);
+    int errno = writeBack.run(all ? head : mark, this::earned);
     if (errno != 0) {
       failed(errno, nowNanos);
       return retryPauseNanos;
     }
     retryPauseNanos = 0;
     lastErrno = 0;
-    if (all && cache.tails().dirtyTail().equals(head)) {
+    if (all) {
       mark = head;
       markNanos = nowNanos;
     }
     return 0;
+  }
+
+  /** Writes wait, and all that is closed has been written back. */
+  private long serveWithoutWriteBack() {
+    Position head = cache.log().head().position();
+    cache.log().flush();
+    if (!cache.log().head().position().equals(head)) {
+      return 0; // there was more, in open ksets
+    }
+    cache.admission().earnEnough();
+    return cache.backlog().serve(backlogQueue) ? 0 : Long.MAX_VALUE;
+  }
+
+  /** Write-back has got on, and with it those who wait. */
+  private void earned(long bytes) {
+    cache.admission().earn(bytes);
+    cache.backlog().serve(backlogQueue);
   }
 
   private void failed(int errno, long nowNanos) {

@@ -1,6 +1,7 @@
 package jpcache.cache;
 
 import java.util.BitSet;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLongArray;
 import jpcache.media.MetadataWriter;
@@ -35,7 +36,7 @@ final class SegmentTable {
   private final AtomicLongArray generations;
   private final BitSet used;
   private final Runnable segmentTaken;
-  private int usedCount;
+  private final AtomicInteger usedCount = new AtomicInteger(); // changes with the monitor held
   private int cursor;
 
   /**
@@ -55,7 +56,7 @@ final class SegmentTable {
       generations.set(segment, list.generation(segment));
       if (references[segment] > 0) {
         used.set(segment);
-        usedCount++;
+        usedCount.incrementAndGet();
       }
     }
   }
@@ -64,8 +65,8 @@ final class SegmentTable {
     return list.count();
   }
 
-  synchronized int usedCount() {
-    return usedCount;
+  int usedCount() {
+    return usedCount.get();
   }
 
   long dataOffset(int segment) {
@@ -79,17 +80,17 @@ final class SegmentTable {
 
   /** A segment for data, with a reference, or {@link #NONE} when all but the log's are used. */
   synchronized int takeForData() {
-    return usedCount + 1 < count() ? take() : NONE;
+    return usedCount.get() + 1 < count() ? take() : NONE;
   }
 
   /** A segment for key sets, with a reference, or {@link #NONE} when all are used. */
   synchronized int takeForLog() {
-    return usedCount < count() ? take() : NONE;
+    return usedCount.get() < count() ? take() : NONE;
   }
 
   /** Whether the key log can go on in another segment. */
   synchronized boolean hasRoomForLog() {
-    return usedCount < count();
+    return usedCount.get() < count();
   }
 
   private int take() {
@@ -98,7 +99,7 @@ final class SegmentTable {
       segment = used.nextClearBit(0);
     }
     used.set(segment);
-    usedCount++;
+    usedCount.incrementAndGet();
     cursor = segment + 1;
     references.set(segment, 1);
     segmentTaken.run();
@@ -110,29 +111,22 @@ final class SegmentTable {
   }
 
   /**
-   * Takes a reference away. If it was the last, the segment must be {@link #free}d.
-   *
-   * @return whether it was the last
+   * Takes a reference away. If it was the last, the segment is free when this returns, and its new
+   * generation durable before it is.
    */
-  boolean dropReference(int segment) {
-    return references.decrementAndGet(segment) == 0;
+  void release(int segment) {
+    if (references.decrementAndGet(segment) == 0) {
+      free(segment);
+    }
   }
 
-  /** Gives a segment back that nothing refers to any more. Its new generation is durable first. */
-  void free(int segment) {
+  private void free(int segment) {
     long next = generations.get(segment) + 1;
     metadata.generation(segment, next);
     generations.set(segment, next);
     synchronized (this) {
       used.clear(segment);
-      usedCount--;
-    }
-  }
-
-  /** {@link #dropReference}, and {@link #free} if it was the last. */
-  void release(int segment) {
-    if (dropReference(segment)) {
-      free(segment);
+      usedCount.decrementAndGet();
     }
   }
 }

@@ -40,7 +40,7 @@ final class StagedWrites {
     pieces++;
   }
 
-  /** Forgets the pieces from number {@code from} on: their write failed half-way. */
+  /** Forgets the pieces from number {@code from} on; their writes may still be completed. */
   void dropPieces(int from) {
     pieces = from;
   }
@@ -70,9 +70,8 @@ final class StagedWrites {
     return dataCrcs[piece];
   }
 
-  /** All writes have succeeded: completes them, and forgets them and their pieces. */
+  /** All writes have succeeded: completes and forgets them. Their pieces are gone before. */
   void completeAll() {
-    pieces = 0;
     for (int i = 0; i < completions.size(); i++) {
       completions.get(i).complete(0);
     }

@@ -6,6 +6,7 @@ import java.util.ArrayDeque;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
@@ -36,7 +37,6 @@ import jpcache.pmem.PoisonedMemoryException;
  * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
  */
 final class WriteBack {
-  /** What writers of a full cache wait for at the longest. */
   static final long BATCH_BYTES = 16L << 20;
 
   static final int BATCH_KEYS = 8192;
@@ -54,6 +54,7 @@ final class WriteBack {
   private final WriteBatch batch = new WriteBatch();
   private final Semaphore depth = new Semaphore(DEPTH);
   private final AtomicInteger firstErrno = new AtomicInteger();
+  private final AtomicLong endedBytes = new AtomicLong();
   private long collectedBytes;
   private final AtomicLong writtenBackBytes = new AtomicLong();
   private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
@@ -74,14 +75,16 @@ final class WriteBack {
   /**
    * Writes back one batch of what lies before {@code end}, a place where the log durably ended.
    *
+   * @param progress told between requests, on this thread, how many bytes of the log more have been
+   *     written; they are not durable yet
    * @return 0, or the error that the batch failed with; dirty_tail has not moved then
    */
-  int run(Position end) {
+  int run(Position end, LongConsumer progress) {
     Position next = collect(end);
     batch.plan();
     int errno = 0;
     if (batch.extents() > 0) {
-      errno = writeAll();
+      errno = writeAll(progress);
       errno = errno == 0 ? flush() : errno;
     }
     if (errno == 0) {
@@ -121,11 +124,14 @@ final class WriteBack {
     return reader.head();
   }
 
-  private int writeAll() {
+  private int writeAll(LongConsumer progress) {
     firstErrno.set(0);
+    endedBytes.set(0);
+    long toldBytes = 0;
     for (int extent = 0; extent < batch.extents() && firstErrno.get() == 0; ) {
       int end = gatherable(extent);
       depth.acquireUninterruptibly();
+      toldBytes = tell(progress, toldBytes);
       if (end == extent + 1) {
         writeExtent(extent);
       } else {
@@ -133,9 +139,23 @@ final class WriteBack {
       }
       extent = end;
     }
-    depth.acquireUninterruptibly(DEPTH);
+    for (int idle = 0; idle < DEPTH; idle++) {
+      depth.acquireUninterruptibly();
+      toldBytes = tell(progress, toldBytes);
+    }
     depth.release(DEPTH);
     return firstErrno.get();
+  }
+
+  /** Tells of what has been written since the last time; returns how much that is in all. */
+  private long tell(LongConsumer progress, long toldBytes) {
+    // What was overwritten within the batch is done with as well.
+    double done = (double) endedBytes.get() / batch.bytes();
+    long nowBytes = (long) (done * collectedBytes);
+    if (nowBytes > toldBytes) {
+      progress.accept(nowBytes - toldBytes);
+    }
+    return nowBytes;
   }
 
   /** Behind the last of the adjoining extents from this one on that fit a buffer together. */
@@ -151,8 +171,8 @@ final class WriteBack {
 
   private void writeExtent(int extent) {
     long address = region.address() + place(extent);
-    backing.write(
-        batch.offsetBytes(extent), batch.lengthBytes(extent), address, this::requestEnded);
+    int length = batch.lengthBytes(extent);
+    backing.write(batch.offsetBytes(extent), length, address, errno -> requestEnded(errno, length));
   }
 
   private void writeGathered(int first, int end) {
@@ -165,13 +185,14 @@ final class WriteBack {
       }
     } catch (PoisonedMemoryException e) {
       giveBuffer(buffer);
-      requestEnded(Errno.EIO);
+      requestEnded(Errno.EIO, length);
       return;
     }
+    int written = length;
     Completion done =
         errno -> {
           giveBuffer(buffer);
-          requestEnded(errno);
+          requestEnded(errno, written);
         };
     backing.write(batch.offsetBytes(first), length, buffer.address(), done);
   }
@@ -180,9 +201,11 @@ final class WriteBack {
     return segments.dataOffset(batch.segment(extent)) + batch.segmentOffsetBytes(extent);
   }
 
-  private void requestEnded(int errno) {
+  private void requestEnded(int errno, int lengthBytes) {
     if (errno != 0) {
       firstErrno.compareAndSet(0, errno);
+    } else {
+      endedBytes.addAndGet(lengthBytes);
     }
     depth.release();
   }
@@ -203,7 +226,7 @@ final class WriteBack {
   private int flush() {
     depth.acquireUninterruptibly();
     firstErrno.set(0);
-    backing.flush(this::requestEnded);
+    backing.flush(errno -> requestEnded(errno, 0));
     depth.acquireUninterruptibly(DEPTH);
     depth.release(DEPTH);
     return firstErrno.get();

@@ -77,7 +77,7 @@ final class RescueCommand implements Callable<Integer> {
         show(rescue(CacheMedia.read(cache, mapping.view()), device).dryRun());
       }
     } else {
-      try (PmemRegion region = PmemFiles.open(cache, pmem.binding);
+      try (PmemRegion region = PmemFiles.openOffline(cache, pmem.binding);
           BackingDevice device = BackingDevices.open(backing, BackingOptions.readWrite())) {
         show(rescue(CacheMedia.read(cache, region.view()), device).run(region));
       }

@@ -3,12 +3,15 @@ package jpcache.cache;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.Errno;
+import jpcache.base.UserException;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
@@ -232,5 +235,24 @@ class CacheQueueTest {
     queue = open(Durability.ACK);
     assertEquals('b', read(0, 512)[0]);
     assertEquals(PENDING, errno[0]);
+  }
+
+  @Test
+  void dataThatDoesNotFitItsChecksumIsNotServed() {
+    MediaFormatter.format(region, true, CacheMode.WRITE_BACK, 70);
+    queue = open(Durability.ACK);
+    write(4096, 4096, 'x');
+    queue.commit();
+    queue = open(Durability.ACK);
+    assertEquals('x', read(4096, 4096)[0]);
+    long place = region.view().byteSize() - 1;
+    while (region.view().get(JAVA_BYTE, place) != 'x') {
+      place--;
+    }
+    region.writable().set(JAVA_BYTE, place, (byte) 'y');
+    UserException refused = assertThrows(UserException.class, () -> open(Durability.ACK));
+    String message = String.valueOf(refused.getMessage());
+    assertTrue(message.contains("data_crc"), message);
+    assertTrue(message.contains("4096 to 8192"), message);
   }
 }

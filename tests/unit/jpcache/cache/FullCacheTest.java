@@ -66,7 +66,7 @@ class FullCacheTest {
         assertEquals(0, errno[0]);
         acknowledged[block] = number;
       }
-      assertTrue(number * writeBytes > (400L << 20), "waited after " + number * writeBytes);
+      assertTrue(number * writeBytes > (350L << 20), "waited after " + number * writeBytes);
       check(queue, buffer, acknowledged, writeBytes);
     }
     try (BlockQueue queue = Cache.open(region, backing, OPTIONS).openQueue()) {

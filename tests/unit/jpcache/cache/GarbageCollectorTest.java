@@ -1,0 +1,114 @@
+package jpcache.cache;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import jpcache.backing.MemoryBacking;
+import jpcache.block.BlockQueue;
+import jpcache.media.CacheMode;
+import jpcache.media.Layout;
+import jpcache.media.MediaBuilder;
+import jpcache.media.MediaFormatter;
+import jpcache.pmem.MemoryRegion;
+import jpcache.pmem.WatchedRegion;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** What garbage collection frees, and in which order it becomes durable. */
+class GarbageCollectorTest {
+  private static final int LOGICAL_BYTES = 32 << 20;
+
+  private final Arena arena = Arena.ofConfined();
+  private final MemoryRegion memory = new MemoryRegion(512L << 20);
+  private final WatchedRegion region = new WatchedRegion(memory);
+  private final MemorySegment buffer = arena.allocate(LOGICAL_BYTES);
+  private final MemoryBacking backing = new MemoryBacking(new byte[LOGICAL_BYTES]);
+
+  @AfterEach
+  void unmap() {
+    memory.close();
+    arena.close();
+  }
+
+  private Cache open(int gcPercent) {
+    MediaFormatter.format(region, false, CacheMode.WRITE_BACK, gcPercent);
+    return Cache.open(region, backing, CacheOptions.defaults().withLanes(1));
+  }
+
+  private void write(BlockQueue queue, long offset, int length) {
+    int[] result = {-1};
+    queue.write(offset, length, buffer.address(), false, errno -> result[0] = errno);
+    queue.commit();
+    assertEquals(0, result[0]);
+  }
+
+  private static void collectAll(Cache cache) {
+    long now = System.nanoTime();
+    while (cache.maintenance().step(now) == 0) {
+      // until nothing is due
+    }
+  }
+
+  private boolean isKeyTail(long offset) {
+    return offset == MediaBuilder.keyTailAt(0).offsetBytes()
+        || offset == MediaBuilder.keyTailAt(1).offsetBytes();
+  }
+
+  private int generationWritten(long offset) {
+    long segment = (offset - Layout.SEGMENTS_OFFSET) / Layout.SEGMENT_BYTES;
+    long at = offset - MediaBuilder.generationAt((int) segment, 0).offsetBytes();
+    return at == 0 || at == Layout.GENERATION_BYTES ? (int) segment : SegmentTable.NONE;
+  }
+
+  /**
+   * A generation that is durable before key_tail makes keys stale that lie behind others in the
+   * log: a power cut between the two would bring back what those others say.
+   */
+  @Test
+  void aSegmentsGenerationNeverGoesUpBeforeKeyTailIsBehindItsKeysEvenIfAWriterLetsGoOfItLast() {
+    Cache cache = open(0);
+    try (BlockQueue queue = cache.openQueue();
+        BlockQueue other = cache.openQueue()) {
+      write(queue, 0, Layout.SEGMENT_DATA_BYTES); // fills the lane's segment to its last byte
+      assertEquals(0, cache.maintenance().writeBackAll());
+      List<String> order = new ArrayList<>();
+      region.watch((offset, length) -> {
+        if (isKeyTail(offset)) {
+          // The lane goes on to another segment while key_tail is not yet durable.
+          other.write(0, 512, buffer.address(), false, errno -> {});
+          order.add("key_tail");
+        } else if (generationWritten(offset) >= 0) {
+          order.add("generation");
+        }
+      });
+      collectAll(cache);
+      region.watch((offset, length) -> {});
+      assertEquals(List.of("key_tail", "generation"), order);
+    }
+  }
+
+  @Test
+  void whatIsWrittenBackIsFreedToTheLastSegmentAndReadFromTheBackingDevice() {
+    Cache cache = open(0);
+    buffer.fill((byte) 'x');
+    try (BlockQueue queue = cache.openQueue()) {
+      for (int i = 0; i < 10; i++) {
+        write(queue, 0, LOGICAL_BYTES);
+      }
+      assertTrue(cache.status().segmentsUsed() > 18);
+      collectAll(cache);
+      assertEquals(2, cache.status().segmentsUsed(), "the log's segment and the lane's");
+      assertEquals(0, cache.maintenance().lastErrno());
+      int[] result = {-1};
+      buffer.fill((byte) 0);
+      queue.read(0, LOGICAL_BYTES, buffer.address(), errno -> result[0] = errno);
+      assertEquals(0, result[0]);
+      assertEquals(-1, buffer.mismatch(arena.allocate(LOGICAL_BYTES).fill((byte) 'x')));
+      assertTrue(backing.reads() > 0);
+    }
+  }
+}
