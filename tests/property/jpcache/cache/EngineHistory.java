@@ -69,6 +69,7 @@ final class EngineHistory implements AutoCloseable {
   private long waitingBytes;
   private boolean faulty;
   private boolean stopping;
+  private final Counts counts = new Counts();
   private long now;
 
   EngineHistory(long seed, MemoryRegion region) {
@@ -113,8 +114,41 @@ final class EngineHistory implements AutoCloseable {
     }
   }
 
+  /** What a history has been through: a test that claims much should have seen much. */
+  static final class Counts {
+    long writtenBytes;
+    long waited;
+    long openings;
+    long batches;
+    long failedBatches;
+    long collections;
+    long logSegments;
+
+    void add(Counts other) {
+      writtenBytes += other.writtenBytes;
+      waited += other.waited;
+      openings += other.openings;
+      batches += other.batches;
+      failedBatches += other.failedBatches;
+      collections += other.collections;
+      logSegments += other.logSegments;
+    }
+
+    @Override
+    public String toString() {
+      return String.format(
+          "%d MiB written, %d writes waited, %d openings, %d batches written back, %d failed,"
+              + " %d collections, %d changes of the log's segment",
+          writtenBytes >> 20, waited, openings, batches, failedBatches, collections, logSegments);
+    }
+  }
+
   private int oneOf(int... choices) {
     return choices[random.nextInt(choices.length)];
+  }
+
+  Counts counts() {
+    return counts;
   }
 
   void run(int operations) {
@@ -186,11 +220,13 @@ final class EngineHistory implements AutoCloseable {
       queue.write((long) sector * SECTOR, (int) bytes, buffer.address() + used, write.fua, write);
       require(!write.completed, "a write completed before its commit");
       used += bytes;
+      counts.writtenBytes += bytes;
       if (cache.backlog().size() > waiting) {
         // The engine has published what this queue had staged: that came first.
         staged.forEach(Write::apply);
         published = !staged.isEmpty();
         write.waits = true;
+        counts.waited++;
         waitingBytes += bytes;
       } else {
         staged.add(write);
@@ -353,13 +389,22 @@ final class EngineHistory implements AutoCloseable {
 
   private long step() {
     Position before = cache.tails().dirtyTail();
+    Position oldest = cache.tails().keyTail();
     long errors = cache.maintenance().writeBackErrors();
     long pause = cache.maintenance().step(now);
     if (cache.maintenance().writeBackErrors() != errors) {
       prefix.batchFailed();
+      counts.failedBatches++;
+    }
+    if (!cache.tails().keyTail().equals(oldest)) {
+      counts.collections++;
     }
     if (!cache.tails().dirtyTail().equals(before)) {
       prefix.dirtyTailMoved(before, cache.tails().dirtyTail());
+      counts.batches++;
+      if (before.cacheSegment() != cache.tails().dirtyTail().cacheSegment()) {
+        counts.logSegments++;
+      }
     }
     return pause;
   }
@@ -449,6 +494,7 @@ final class EngineHistory implements AutoCloseable {
 
   private Cache open() {
     now = System.nanoTime();
+    counts.openings++;
     return Cache.open(region, backing, options);
   }
 
