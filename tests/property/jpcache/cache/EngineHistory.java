@@ -25,6 +25,7 @@ import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
 import jpcache.tools.LogicalView;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One history of a cache, by seed: requests of several queues, steps of maintenance, faults, stops
@@ -66,8 +67,13 @@ final class EngineHistory implements AutoCloseable {
   private final ArrayList<MemorySegment> readBuffers = new ArrayList<>();
   private final MemorySegment scratch;
   private Cache cache;
+
+  /** Sits on most of the segments, so that the others are used again and again. */
+  private @Nullable BlockQueue hog;
+
   private long waitingBytes;
   private boolean faulty;
+  private int asleep;
   private boolean stopping;
   private final Counts counts = new Counts();
   private long now;
@@ -112,6 +118,7 @@ final class EngineHistory implements AutoCloseable {
     for (int i = 0; i < QUEUES; i++) {
       clients.add(new Client());
     }
+    makeTheCacheSmall();
   }
 
   /** What a history has been through: a test that claims much should have seen much. */
@@ -156,7 +163,7 @@ final class EngineHistory implements AutoCloseable {
       switch (random.nextInt(100)) {
         case 0, 1 -> flush();
         case 2, 3, 4, 5, 6, 7, 8, 9, 10 -> client().commit();
-        case 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21 -> step();
+        case 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21 -> stepUnlessAsleep();
         case 22 -> toggleFaults();
         case 23 -> reopenSometimes();
         case 24 -> now += random.nextLong(2 * SECOND);
@@ -181,7 +188,7 @@ final class EngineHistory implements AutoCloseable {
 
   private int randomSectors() {
     int most =
-        switch (random.nextInt(100)) {
+        switch (random.nextInt(asleep > 0 ? 20 : 100)) {
           case 0 -> MAX_WRITE_SECTORS;
           case 1, 2, 3, 4 -> 2048;
           case 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 -> 256;
@@ -387,6 +394,18 @@ final class EngineHistory implements AutoCloseable {
 
   // ---- maintenance ----
 
+  /** Now and then the maintenance thread gets no processor for long: the cache fills up. */
+  private void stepUnlessAsleep() {
+    if (asleep > 0) {
+      asleep--;
+      return;
+    }
+    step();
+    if (random.nextInt(100) == 0) {
+      asleep = random.nextInt(150);
+    }
+  }
+
   private long step() {
     Position before = cache.tails().dirtyTail();
     Position oldest = cache.tails().keyTail();
@@ -473,6 +492,9 @@ final class EngineHistory implements AutoCloseable {
       client.used = 0;
       client.queue.close();
     }
+    if (hog != null) {
+      hog.close();
+    }
     if (orderly) {
       cache.close();
       System.arraycopy(visible, 0, durable, 0, sectors);
@@ -489,6 +511,9 @@ final class EngineHistory implements AutoCloseable {
     stopping = false;
     cache = open();
     clients.forEach(client -> client.queue = cache.openQueue());
+    if (random.nextInt(3) > 0) {
+      makeTheCacheSmall();
+    }
     backing.fail(wasFaulty ? 50 : 0);
   }
 
@@ -496,6 +521,14 @@ final class EngineHistory implements AutoCloseable {
     now = System.nanoTime();
     counts.openings++;
     return Cache.open(region, backing, options);
+  }
+
+  private void makeTheCacheSmall() {
+    hog = cache.openQueue();
+    int left = 5 + random.nextInt(8);
+    while (cache.segments().usedCount() < cache.segments().count() - left) {
+      hog.write(0, 3 << 20, scratch.address(), false, errno -> {});
+    }
   }
 
   /** The media and the backing device, seen by an independent reader, hold what they must. */
