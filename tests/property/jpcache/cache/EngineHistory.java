@@ -325,6 +325,9 @@ final class EngineHistory implements AutoCloseable {
             readBuffers.removeLast(),
             faulty);
     reads.add(read);
+    if (random.nextBoolean()) {
+      backing.holdReads();
+    }
     client()
         .queue
         .read(
@@ -338,6 +341,7 @@ final class EngineHistory implements AutoCloseable {
   }
 
   private void finishReads() {
+    backing.releaseReads();
     for (Iterator<Read> i = reads.iterator(); i.hasNext(); ) {
       Read read = i.next();
       while (read.errno.get() < 0) {
