@@ -25,6 +25,7 @@ import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
 import jpcache.tools.LogicalView;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One history of a cache, by seed: requests of several queues, steps of maintenance, faults, stops
@@ -66,9 +67,15 @@ final class EngineHistory implements AutoCloseable {
   private final ArrayList<MemorySegment> readBuffers = new ArrayList<>();
   private final MemorySegment scratch;
   private Cache cache;
+
+  /** Sits on most of the segments, so that the others are used again and again. */
+  private @Nullable BlockQueue hog;
+
   private long waitingBytes;
   private boolean faulty;
+  private int asleep;
   private boolean stopping;
+  private final Counts counts = new Counts();
   private long now;
 
   EngineHistory(long seed, MemoryRegion region) {
@@ -111,10 +118,44 @@ final class EngineHistory implements AutoCloseable {
     for (int i = 0; i < QUEUES; i++) {
       clients.add(new Client());
     }
+    makeTheCacheSmall();
+  }
+
+  /** What a history has been through: a test that claims much should have seen much. */
+  static final class Counts {
+    long writtenBytes;
+    long waited;
+    long openings;
+    long batches;
+    long failedBatches;
+    long collections;
+    long logSegments;
+
+    void add(Counts other) {
+      writtenBytes += other.writtenBytes;
+      waited += other.waited;
+      openings += other.openings;
+      batches += other.batches;
+      failedBatches += other.failedBatches;
+      collections += other.collections;
+      logSegments += other.logSegments;
+    }
+
+    @Override
+    public String toString() {
+      return String.format(
+          "%d MiB written, %d writes waited, %d openings, %d batches written back, %d failed,"
+              + " %d collections, %d changes of the log's segment",
+          writtenBytes >> 20, waited, openings, batches, failedBatches, collections, logSegments);
+    }
   }
 
   private int oneOf(int... choices) {
     return choices[random.nextInt(choices.length)];
+  }
+
+  Counts counts() {
+    return counts;
   }
 
   void run(int operations) {
@@ -122,7 +163,7 @@ final class EngineHistory implements AutoCloseable {
       switch (random.nextInt(100)) {
         case 0, 1 -> flush();
         case 2, 3, 4, 5, 6, 7, 8, 9, 10 -> client().commit();
-        case 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21 -> step();
+        case 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21 -> stepUnlessAsleep();
         case 22 -> toggleFaults();
         case 23 -> reopenSometimes();
         case 24 -> now += random.nextLong(2 * SECOND);
@@ -147,7 +188,7 @@ final class EngineHistory implements AutoCloseable {
 
   private int randomSectors() {
     int most =
-        switch (random.nextInt(100)) {
+        switch (random.nextInt(asleep > 0 ? 20 : 100)) {
           case 0 -> MAX_WRITE_SECTORS;
           case 1, 2, 3, 4 -> 2048;
           case 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 -> 256;
@@ -186,11 +227,13 @@ final class EngineHistory implements AutoCloseable {
       queue.write((long) sector * SECTOR, (int) bytes, buffer.address() + used, write.fua, write);
       require(!write.completed, "a write completed before its commit");
       used += bytes;
+      counts.writtenBytes += bytes;
       if (cache.backlog().size() > waiting) {
         // The engine has published what this queue had staged: that came first.
         staged.forEach(Write::apply);
         published = !staged.isEmpty();
         write.waits = true;
+        counts.waited++;
         waitingBytes += bytes;
       } else {
         staged.add(write);
@@ -282,6 +325,9 @@ final class EngineHistory implements AutoCloseable {
             readBuffers.removeLast(),
             faulty);
     reads.add(read);
+    if (random.nextBoolean()) {
+      backing.holdReads();
+    }
     client()
         .queue
         .read(
@@ -295,6 +341,7 @@ final class EngineHistory implements AutoCloseable {
   }
 
   private void finishReads() {
+    backing.releaseReads();
     for (Iterator<Read> i = reads.iterator(); i.hasNext(); ) {
       Read read = i.next();
       while (read.errno.get() < 0) {
@@ -351,15 +398,36 @@ final class EngineHistory implements AutoCloseable {
 
   // ---- maintenance ----
 
+  /** Now and then the maintenance thread gets no processor for long: the cache fills up. */
+  private void stepUnlessAsleep() {
+    if (asleep > 0) {
+      asleep--;
+      return;
+    }
+    step();
+    if (random.nextInt(100) == 0) {
+      asleep = random.nextInt(150);
+    }
+  }
+
   private long step() {
     Position before = cache.tails().dirtyTail();
+    Position oldest = cache.tails().keyTail();
     long errors = cache.maintenance().writeBackErrors();
     long pause = cache.maintenance().step(now);
     if (cache.maintenance().writeBackErrors() != errors) {
       prefix.batchFailed();
+      counts.failedBatches++;
+    }
+    if (!cache.tails().keyTail().equals(oldest)) {
+      counts.collections++;
     }
     if (!cache.tails().dirtyTail().equals(before)) {
       prefix.dirtyTailMoved(before, cache.tails().dirtyTail());
+      counts.batches++;
+      if (before.cacheSegment() != cache.tails().dirtyTail().cacheSegment()) {
+        counts.logSegments++;
+      }
     }
     return pause;
   }
@@ -428,6 +496,9 @@ final class EngineHistory implements AutoCloseable {
       client.used = 0;
       client.queue.close();
     }
+    if (hog != null) {
+      hog.close();
+    }
     if (orderly) {
       cache.close();
       System.arraycopy(visible, 0, durable, 0, sectors);
@@ -444,12 +515,24 @@ final class EngineHistory implements AutoCloseable {
     stopping = false;
     cache = open();
     clients.forEach(client -> client.queue = cache.openQueue());
+    if (random.nextInt(3) > 0) {
+      makeTheCacheSmall();
+    }
     backing.fail(wasFaulty ? 50 : 0);
   }
 
   private Cache open() {
     now = System.nanoTime();
+    counts.openings++;
     return Cache.open(region, backing, options);
+  }
+
+  private void makeTheCacheSmall() {
+    hog = cache.openQueue();
+    int left = 5 + random.nextInt(8);
+    while (cache.segments().usedCount() < cache.segments().count() - left) {
+      hog.write(0, 3 << 20, scratch.address(), false, errno -> {});
+    }
   }
 
   /** The media and the backing device, seen by an independent reader, hold what they must. */

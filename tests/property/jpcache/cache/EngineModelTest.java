@@ -20,19 +20,22 @@ class EngineModelTest {
     Long history = Long.getLong("jpcache.model.history");
     try (MemoryRegion region = new MemoryRegion(512L << 20)) {
       if (history != null) {
-        run(history, region);
+        run(history, region, new EngineHistory.Counts());
         return;
       }
       SplittableRandom seeds = new SplittableRandom(Seeds.next(getClass()));
+      EngineHistory.Counts counts = new EngineHistory.Counts();
       for (long done = 0; done < operations; done += OPERATIONS_PER_HISTORY) {
-        run(seeds.nextLong(), region);
+        run(seeds.nextLong(), region, counts);
       }
+      System.out.println("EngineModelTest: " + counts);
     }
   }
 
-  private static void run(long seed, MemoryRegion region) {
+  private static void run(long seed, MemoryRegion region, EngineHistory.Counts counts) {
     try (EngineHistory history = new EngineHistory(seed, region)) {
       history.run(OPERATIONS_PER_HISTORY);
+      counts.add(history.counts());
     } catch (AssertionError | RuntimeException e) {
       throw new AssertionError("repeat with -Djpcache.model.history=" + seed, e);
     }

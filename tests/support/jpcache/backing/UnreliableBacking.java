@@ -18,8 +18,6 @@ import jpcache.base.Errno;
 public final class UnreliableBacking implements BackingDevice {
   private static final int SECTOR = 512;
 
-  private record Request(Runnable action) {}
-
   private final MemorySegment current;
   private final MemorySegment durable;
 
@@ -29,8 +27,10 @@ public final class UnreliableBacking implements BackingDevice {
   private final BitSet lost = new BitSet();
   private final BitSet sinceGoodFlush = new BitSet();
   private final SplittableRandom random;
-  private final List<Request> waiting = new ArrayList<>();
+  private final List<Runnable> waiting = new ArrayList<>();
+  private final List<Runnable> late = new ArrayList<>();
   private final boolean threaded;
+  private boolean holding;
   private int failuresPerThousand;
   private boolean closed;
   private long flushes;
@@ -49,6 +49,18 @@ public final class UnreliableBacking implements BackingDevice {
   /** So many of a thousand requests fail from now on. */
   public synchronized void fail(int perThousand) {
     failuresPerThousand = perThousand;
+  }
+
+  /** From now on reads fetch their data at once, and tell it at {@link #releaseReads}. */
+  public void holdReads() {
+    holding = true;
+  }
+
+  /** Lets all reads complete. By the thread that holds them. */
+  public void releaseReads() {
+    holding = false;
+    late.forEach(this::submit);
+    late.clear();
   }
 
   /** What survives whatever happens. */
@@ -81,14 +93,23 @@ public final class UnreliableBacking implements BackingDevice {
   @Override
   public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
     int errno = outcome();
+    if (holding) {
+      MemorySegment early = MemorySegment.ofArray(new byte[lengthBytes]);
+      fetch(offsetBytes, early);
+      late.add(() -> {
+        memory(address, lengthBytes).copyFrom(early);
+        done.complete(errno);
+      });
+      return;
+    }
     submit(() -> {
-      if (errno == 0) {
-        synchronized (this) {
-          MemorySegment.copy(current, offsetBytes, memory(address, lengthBytes), 0, lengthBytes);
-        }
-      }
+      fetch(offsetBytes, memory(address, lengthBytes));
       done.complete(errno);
     });
+  }
+
+  private synchronized void fetch(long offsetBytes, MemorySegment into) {
+    MemorySegment.copy(current, offsetBytes, into, 0, into.byteSize());
   }
 
   @Override
@@ -147,7 +168,7 @@ public final class UnreliableBacking implements BackingDevice {
       return;
     }
     synchronized (waiting) {
-      waiting.add(new Request(action));
+      waiting.add(action);
       waiting.notifyAll();
     }
   }
@@ -155,7 +176,7 @@ public final class UnreliableBacking implements BackingDevice {
   private void completeInAnyOrder() {
     SplittableRandom order = new SplittableRandom();
     while (true) {
-      Request next;
+      Runnable next;
       synchronized (waiting) {
         while (waiting.isEmpty()) {
           if (closed) {
@@ -169,7 +190,7 @@ public final class UnreliableBacking implements BackingDevice {
         }
         next = waiting.remove(order.nextInt(waiting.size()));
       }
-      next.action.run();
+      next.run();
     }
   }
 
