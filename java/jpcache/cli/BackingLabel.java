@@ -1,5 +1,6 @@
 package jpcache.cli;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
@@ -90,16 +91,39 @@ final class BackingLabel {
       }
       case OTHER -> {
         if (!force) {
-          throw new UserException(
-              region.name()
-                  + ": belongs to "
-                  + label.backing()
-                  + ", not to "
-                  + ofNewCache().backing()
-                  + "; serve that one, or if this one is its copy use --force");
+          throw other(region.name(), label, "--force");
         }
         yield false;
       }
     };
+  }
+
+  /**
+   * For whoever writes the backing device without serving it: refuses one that the cache does not
+   * belong to. A cache whose label is absent or damaged goes with any.
+   *
+   * @param option what lets the user have it all the same
+   */
+  void refuseOther(String cache, MemorySegment media, String option) {
+    Label label;
+    try {
+      label = Label.read(media);
+    } catch (MediaException | PoisonedMemoryException e) {
+      return;
+    }
+    if (label != null && label.compare(sizeBytes, identity, path) == Label.Match.OTHER) {
+      throw other(cache, label, option);
+    }
+  }
+
+  private UserException other(String cache, Label label, String option) {
+    return new UserException(
+        cache
+            + ": belongs to "
+            + label.backing()
+            + ", not to "
+            + ofNewCache().backing()
+            + "; name that one, or if this one is its copy use "
+            + option);
   }
 }

@@ -78,7 +78,7 @@ final class FsckCommand implements Callable<Integer> {
     try (BackingDevice device =
         backing == null ? null : BackingDevices.open(backing, BackingOptions.forReading())) {
       if (repair) {
-        try (PmemRegion region = PmemFiles.open(cache, pmem.binding)) {
+        try (PmemRegion region = PmemFiles.openOffline(cache, pmem.binding)) {
           return run(region.view(), device, region);
         }
       }
@@ -92,11 +92,11 @@ final class FsckCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     FsckText text = new FsckText(output.json ? new PrintWriter(Writer.nullWriter()) : out);
     List<FsckReport> checks = new ArrayList<>();
-    checks.add(new Fsck(view, device, cutLog, text::phase).run());
+    checks.add(new Fsck(cache, view, device, cutLog, text::phase).run());
     int repaired = region == null ? 0 : checks.getFirst().repair(region);
     if (repaired > 0) {
       text.repaired(repaired);
-      checks.add(new Fsck(view, device, cutLog, text::phase).run());
+      checks.add(new Fsck(cache, view, device, cutLog, text::phase).run());
     }
     FsckReport last = checks.getLast();
     int exit = last.problems() > 0 ? PROBLEMS_LEFT : repaired > 0 ? REPAIRED : CLEAN;

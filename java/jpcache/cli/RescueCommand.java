@@ -53,6 +53,11 @@ final class RescueCommand implements Callable<Integer> {
   private boolean force;
 
   @Option(
+      names = "--other-device",
+      description = "Write to this device even if the cache's label names another one.")
+  private boolean otherDevice;
+
+  @Option(
       names = "--skip-unreadable",
       description =
           "Give up data that cannot be read (poisoned memory), in place of stopping: the backing"
@@ -72,7 +77,7 @@ final class RescueCommand implements Callable<Integer> {
         show(rescue(CacheMedia.read(cache, mapping.view()), device).dryRun());
       }
     } else {
-      try (PmemRegion region = PmemFiles.open(cache, pmem.binding);
+      try (PmemRegion region = PmemFiles.openOffline(cache, pmem.binding);
           BackingDevice device = BackingDevices.open(backing, BackingOptions.readWrite())) {
         show(rescue(CacheMedia.read(cache, region.view()), device).run(region));
       }
@@ -81,6 +86,9 @@ final class RescueCommand implements Callable<Integer> {
   }
 
   private Rescue rescue(CacheMedia media, BackingDevice device) {
+    if (!otherDevice) {
+      BackingLabel.of(device).refuseOther(cache, media.view(), "--other-device");
+    }
     nextProgress = System.nanoTime() + PROGRESS_NANOS;
     return new Rescue(
         media,

@@ -38,8 +38,8 @@ public final class MediaException extends UserException {
   private final String why;
 
   private MediaException(
-      String device, Kind kind, String field, long offsetBytes, String value, String why) {
-    super(device + field + " at byte " + offsetBytes + ": " + value + ": " + why);
+      Kind kind, String field, long offsetBytes, String value, String why, String message) {
+    super(message);
     this.kind = kind;
     this.field = field;
     this.offsetBytes = offsetBytes;
@@ -56,7 +56,8 @@ public final class MediaException extends UserException {
    * @param why what is wrong with it
    */
   static MediaException of(Kind kind, String field, long offsetBytes, String value, String why) {
-    return new MediaException("", kind, field, offsetBytes, value, why);
+    String message = field + " at byte " + offsetBytes + ": " + value + ": " + why;
+    return new MediaException(kind, field, offsetBytes, value, why, message);
   }
 
   /**
@@ -70,7 +71,7 @@ public final class MediaException extends UserException {
 
   /** The same, said of a device by the name that users call it. */
   MediaException on(String device) {
-    return new MediaException(device + ": ", kind, field, offsetBytes, value, why);
+    return new MediaException(kind, field, offsetBytes, value, why, device + ": " + getMessage());
   }
 
   public Kind kind() {

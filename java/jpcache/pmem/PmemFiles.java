@@ -58,6 +58,46 @@ public final class PmemFiles {
   }
 
   /**
+   * Opens media to change a little of them, for tools: whatever {@link #open} does, and block
+   * devices as well, such as the /dev/pmem0 that the kernel keeps its caches on. Of those nobody
+   * else may have any part, mounts and other drivers included. They are mapped through the page
+   * cache, and every store goes through the kernel.
+   *
+   * @param binding null for the fastest that works
+   * @throws UserException if it is missing, in use, empty or of a wrong kind
+   */
+  public static PmemRegion openOffline(String path, @Nullable PmemBinding binding) {
+    // For a block device O_EXCL asks for a claim; for anything that exists it means nothing.
+    OpenMedia media = OpenMedia.open(path, Posix.O_RDWR | Posix.O_EXCL);
+    if (media.type() != OpenMedia.Type.BLOCK) {
+      media.close();
+      return open(path, binding);
+    }
+    try {
+      DeviceLock.exclusive(media.fd(), path);
+      return mapBlockDevice(media, binding);
+    } catch (RuntimeException e) {
+      media.close();
+      throw e;
+    }
+  }
+
+  private static PmemRegion mapBlockDevice(OpenMedia media, @Nullable PmemBinding binding) {
+    Libpmem libpmem = binding == null ? PmemBinding.loadFastest() : binding.load();
+    int protection = Posix.PROT_READ | Posix.PROT_WRITE;
+    long address = Posix.mmap(media.sizeBytes(), protection, Posix.MAP_SHARED, media.fd(), 0);
+    if (address < 0) {
+      throw new UserException(media.name() + ": cannot be mapped: " + Errno.text((int) -address));
+    }
+    return new LibpmemRegion(
+        media.name(),
+        PmemRegion.Kind.NOT_PMEM,
+        libpmem,
+        new Libpmem.Mapping(address, media.sizeBytes(), false),
+        media::close);
+  }
+
+  /**
    * Creates a file of a size, all zeros. The file itself, its size and its name are durable when
    * this returns.
    *

@@ -1,4 +1,4 @@
-/** Offline work on media without the engine: dump and view. */
+/** Offline work on media without the engine: dump and view; below it fsck and rescue. */
 @NullMarked
 package jpcache.tools;
 

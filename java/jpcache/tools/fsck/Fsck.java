@@ -34,6 +34,7 @@ public final class Fsck {
     String run(Consumer<Finding> findings);
   }
 
+  private final String device;
   private final MemorySegment view;
   private final @Nullable BackingDevice backing;
   private final boolean cutLog;
@@ -43,15 +44,19 @@ public final class Fsck {
   /**
    * A check of a cache device.
    *
+   * @param device how users call it
+   * @param view its bytes
    * @param backing the device behind it, or null to leave phase 7 out
    * @param cutLog whether the repair of a log that leads out of the cache is to cut it there
    * @param listener is told of every phase when it has ended
    */
   public Fsck(
+      String device,
       MemorySegment view,
       @Nullable BackingDevice backing,
       boolean cutLog,
       Consumer<Phase> listener) {
+    this.device = device;
     this.view = view;
     this.backing = backing;
     this.cutLog = cutLog;
@@ -66,7 +71,7 @@ public final class Fsck {
         || !phase("segments", metadata::segments)) {
       return new FsckReport(phases, null);
     }
-    TailsCheck tails = new TailsCheck(view, metadata, cutLog);
+    TailsCheck tails = new TailsCheck(device, view, metadata, cutLog);
     if (phase("tails", tails::run)) {
       LogCheck log = new LogCheck(tails.media(), tails.chain(), cutLog);
       boolean walked = phase("key log", log::run) && tails.chain().broken() == null;

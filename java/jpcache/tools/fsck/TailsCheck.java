@@ -27,6 +27,7 @@ final class TailsCheck {
   record Chain(
       Position end, @Nullable MediaException broken, BitSet segments, boolean hasDirtyTail) {}
 
+  private final String device;
   private final MemorySegment view;
   private final MetadataCheck metadata;
   private final boolean cutLog;
@@ -34,7 +35,8 @@ final class TailsCheck {
   private @Nullable CacheMedia media;
   private @Nullable Chain chain;
 
-  TailsCheck(MemorySegment view, MetadataCheck metadata, boolean cutLog) {
+  TailsCheck(String device, MemorySegment view, MetadataCheck metadata, boolean cutLog) {
+    this.device = device;
     this.view = view;
     this.metadata = metadata;
     this.cutLog = cutLog;
@@ -78,7 +80,6 @@ final class TailsCheck {
   }
 
   private CacheMedia withTails(Position keyTail, Position dirtyTail) {
-    String device = "the cache"; // findings name fields; whoever shows them names the device
     return new CacheMedia(
         device,
         view,

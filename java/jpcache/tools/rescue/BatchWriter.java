@@ -213,7 +213,8 @@ final class BatchWriter implements AutoCloseable {
 
   private void skip(PoisonedMemoryException e, long offset, long length) {
     String what =
-        "logical bytes " + offset + " to " + (offset + length) + ": their data in the cache at ";
+        String.format(
+            "%s: logical bytes %d to %d: their data at ", media.device(), offset, offset + length);
     if (!skipUnreadable) {
       throw new UserException(
           what

@@ -6,6 +6,7 @@ import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.SyncBacking;
 import jpcache.base.UserException;
+import jpcache.extent.ExtentMap;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
 import jpcache.media.KeyData;
@@ -128,7 +129,7 @@ public final class Rescue {
 
   private Summary batches(Deed deed) {
     long total = validate();
-    LogReader reader = new LogReader(media, media.dirtyTail(), backing.sizeBytes());
+    LogReader reader = new LogReader(media, media.dirtyTail(), logicalBytes());
     long ksets = 0;
     long keys = 0;
     long bytes = 0;
@@ -160,7 +161,7 @@ public final class Rescue {
    * @return how many key sets, last ones too, there are from dirty_tail on
    */
   private long validate() {
-    LogReader reader = new LogReader(media, media.keyTail(), backing.sizeBytes());
+    LogReader reader = new LogReader(media, media.keyTail(), logicalBytes());
     boolean seen = false;
     long ksets = 0;
     while (reader.next()) {
@@ -170,7 +171,8 @@ public final class Rescue {
     Position head = reader.head();
     if (!seen && !head.equals(media.dirtyTail())) {
       throw new UserException(
-          "dirty_tail "
+          media.device()
+              + ": dirty_tail "
               + media.dirtyTail()
               + ": not on the chain of key sets that starts at key_tail "
               + media.keyTail()
@@ -178,12 +180,17 @@ public final class Rescue {
     }
     if (head.offsetBytes() == Layout.SEGMENT_DATA_BYTES) {
       throw new UserException(
-          "key_head "
+          media.device()
+              + ": key_head "
               + head
               + ": the newest key set fills its segment to the last byte, so dirty_tail cannot be"
               + " set behind it; no writer makes such media, look at the data with `jpcache view`");
     }
     return ksets;
+  }
+
+  private long logicalBytes() {
+    return Math.min(backing.sizeBytes(), ExtentMap.MAX_LOGICAL_BYTES);
   }
 
   /** Adds a key set's live keys to the batch; returns how much data they have. */
@@ -220,8 +227,9 @@ public final class Rescue {
     }
     String what =
         String.format(
-            "key %d of the key set at %s: data_crc 0x%s, but the data of logical bytes %d to %d"
+            "%s: key %d of the key set at %s: data_crc 0x%s, but the data of logical bytes %d to %d"
                 + " gives 0x%s",
+            media.device(),
             key,
             at,
             HexFormat.of().toHexDigits(kset.keyDataCrc(key)),

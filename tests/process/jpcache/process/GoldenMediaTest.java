@@ -1,12 +1,14 @@
 package jpcache.process;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import jpcache.Golden;
 import jpcache.Golden.Status;
 import jpcache.Sha256;
@@ -75,6 +77,32 @@ class GoldenMediaTest {
     assertEquals(image.expect().logicalSha256(), media.viewSha256(shm), "view after serve");
     System.out.println(
         "golden " + image + ": nbdcopy from serve gives the kernel's bytes, and view after it");
+  }
+
+  @ParameterizedTest
+  @MethodSource("images")
+  void fsckFindsNothingAndRescueBringsEverythingToTheBackingDevice(Golden image) {
+    Media media = unpack(image);
+    String[] devices = {
+      "--cache", media.cache().toString(), "--backing", media.backing().toString()
+    };
+    assertSound(devices);
+    Jpcache.run(command("rescue", devices)).succeeded();
+    assertEquals(image.expect().logicalSha256(), Sha256.of(media.backing()), "backing alone");
+    assertEquals(image.expect().logicalSha256(), media.viewSha256(shm), "view after rescue");
+    assertSound(devices);
+    System.out.println(
+        "golden " + image + ": fsck finds nothing, and rescue brings the kernel's bytes down");
+  }
+
+  private static void assertSound(String[] devices) {
+    Jpcache.Result fsck = Jpcache.run(command("fsck", devices)).succeeded();
+    assertTrue(fsck.out().endsWith(": clean\n"), fsck::toString);
+    assertFalse(fsck.out().contains("\n  "), () -> "a finding: " + fsck);
+  }
+
+  private static String[] command(String name, String[] options) {
+    return Stream.concat(Stream.of(name), Stream.of(options)).toArray(String[]::new);
   }
 
   private Media unpack(Golden image) {

@@ -65,6 +65,20 @@ class LabelProcessTest {
   }
 
   @Test
+  void rescueWritesToNoOtherDeviceUnasked() {
+    Media other = before(disk.resolve("other")).withBacking(BACKING_BYTES);
+    String[] rescue = {"rescue", "--cache", cache(), "--backing", other.backing().toString()};
+    Jpcache.run(rescue)
+        .failedSaying(media.backing().toString(), other.backing().toString(), "--other-device");
+    Jpcache.run("rescue", "--cache", cache(), "--backing", media.backing().toString()).succeeded();
+    Jpcache.run("rescue", "--cache", cache(), "--backing", rescue[4], "--other-device").succeeded();
+  }
+
+  private String cache() {
+    return media.cache().toString();
+  }
+
+  @Test
   void aDeviceThatWasResizedIsRefused() throws IOException {
     try (var file = new RandomAccessFile(media.backing().toFile(), "rw")) {
       file.setLength(2 * BACKING_BYTES);

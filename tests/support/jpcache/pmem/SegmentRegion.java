@@ -17,6 +17,7 @@ public final class SegmentRegion implements PmemRegion {
   private final MemorySegment memory;
   private final MemorySegment view;
   private long storesLeft = Long.MAX_VALUE;
+  private Runnable beforeStore = () -> {};
 
   public SegmentRegion(MemorySegment memory) {
     this.memory = memory;
@@ -26,6 +27,11 @@ public final class SegmentRegion implements PmemRegion {
   /** After so many stores the next one is not made. */
   public void killAfter(long stores) {
     storesLeft = stores;
+  }
+
+  /** Is run before each store. */
+  public void beforeStore(Runnable check) {
+    beforeStore = check;
   }
 
   @Override
@@ -58,6 +64,7 @@ public final class SegmentRegion implements PmemRegion {
     if (storesLeft-- <= 0) {
       throw new Killed();
     }
+    beforeStore.run();
     MemorySegment source = MemorySegment.ofAddress(sourceAddress).reinterpret(lengthBytes);
     MemorySegment.copy(source, 0, memory, offsetBytes, lengthBytes);
   }

@@ -12,8 +12,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -432,7 +434,7 @@ class FsckFaultsTest {
   }
 
   private FsckReport check(MediaBuilder m, boolean cutLog) {
-    return new Fsck(m.view(), backing, cutLog, phase -> {}).run();
+    return new Fsck("cache", m.view(), backing, cutLog, phase -> {}).run();
   }
 
   private static List<String> told(FsckReport report) {
@@ -521,6 +523,24 @@ class FsckFaultsTest {
       } finally {
         Files.delete(file);
       }
+    }
+  }
+
+  @Test
+  void memoryThatCannotBeReadIsAFindingOfEveryPhaseThatNeedsIt() throws Exception {
+    Path file = shm.resolve("cache");
+    int last = MediaBuilder.SMALL_SEGMENTS - 1;
+    try (MediaBuilder m = soundCache(file)) {
+      m.cacheInfo(0, MediaBuilder.SMALL_SEGMENTS, DATA_CRC_FLAGS);
+      m.keyTail(0, HEAD);
+      m.dirtyTail(0, HEAD + Kset.sizeBytes(1));
+      m.kset(0, HEAD, LogKey.of(0, BLOCK, last, 4 * BLOCK));
+      try (FileChannel truncated = FileChannel.open(file, StandardOpenOption.WRITE)) {
+        truncated.truncate(dataOffset(last) + BLOCK);
+      }
+      assertEquals(List.of("6 problem memory", "7 problem memory"), findings(m));
+      Finding finding = check(m, false).phases().getLast().findings().getFirst();
+      assertEquals(dataOffset(last) + 4 * BLOCK, finding.offsetBytes());
     }
   }
 

@@ -29,7 +29,7 @@ class FsckGoldenTest {
     try (ReadOnlyMapping cache = ReadOnlyMapping.open(copy.cache().toString());
         BackingDevice backing =
             BackingDevices.open(copy.backing().toString(), BackingOptions.forReading())) {
-      FsckReport report = new Fsck(cache.view(), backing, false, phase -> {}).run();
+      FsckReport report = new Fsck("cache", cache.view(), backing, false, phase -> {}).run();
       assertEquals(
           List.of(), report.phases().stream().flatMap(phase -> phase.findings().stream()).toList());
       assertEquals(7, report.phases().size());

@@ -1,0 +1,88 @@
+package jpcache.pmem;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import jpcache.base.UserException;
+import jpcache.support.ShmDirectory;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A block device as the kernel has it below a cache; a loop device stands in for /dev/pmem0. */
+class OfflineBlockDeviceTest {
+  private static final long SIZE_BYTES = 4 << 20;
+
+  @TempDir(factory = ShmDirectory.class)
+  Path shm;
+
+  private Path file = Path.of("");
+  private String device = "";
+
+  @BeforeEach
+  void attach() throws Exception {
+    file = shm.resolve("image");
+    try (RandomAccessFile image = new RandomAccessFile(file.toFile(), "rw")) {
+      image.setLength(SIZE_BYTES);
+    }
+    device = run("losetup", "--find", "--show", file.toString());
+    assumeTrue(device.startsWith("/dev/"), () -> "no loop devices here: " + device);
+  }
+
+  @AfterEach
+  void detach() throws Exception {
+    if (device.startsWith("/dev/")) {
+      run("losetup", "-d", device);
+    }
+  }
+
+  @Test
+  void whatIsPersistedIsOnTheDevice() throws Exception {
+    try (PmemRegion region = PmemFiles.openOffline(device, null);
+        Arena arena = Arena.ofConfined()) {
+      assertEquals(SIZE_BYTES, region.sizeBytes());
+      assertEquals(PmemRegion.Kind.NOT_PMEM, region.kind());
+      MemorySegment bytes = arena.allocate(24, 8).fill((byte) 7);
+      region.persist(12_345, bytes.address(), bytes.byteSize());
+      assertEquals(7, region.view().get(ValueLayout.JAVA_BYTE, 12_345));
+      try (RandomAccessFile image = new RandomAccessFile(file.toFile(), "r")) {
+        byte[] stored = new byte[26];
+        image.seek(12_344);
+        image.readFully(stored);
+        assertEquals(0, stored[0]);
+        assertEquals(7, stored[1]);
+        assertEquals(7, stored[24]);
+        assertEquals(0, stored[25]);
+      }
+    }
+  }
+
+  @Test
+  void itIsThisProcessAlones() {
+    PmemRegion region = PmemFiles.openOffline(device, null);
+    try (region) {
+      UserException e =
+          assertThrows(UserException.class, () -> PmemFiles.openOffline(device, null));
+      assertTrue(String.valueOf(e.getMessage()).startsWith(device + ": "), e::toString);
+    }
+    PmemFiles.openOffline(device, null).close();
+  }
+
+  private static String run(String... command) throws IOException, InterruptedException {
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String said =
+        new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+    process.waitFor();
+    return said;
+  }
+}
