@@ -49,9 +49,7 @@ final class RescueCommand implements Callable<Integer> {
 
   @Option(
       names = "--force",
-      description =
-          "Write data that its checksum does not fit as well, and to a device other than the one"
-              + " that the cache's label names, in place of stopping.")
+      description = "Write data that its checksum does not fit as well, in place of stopping.")
   private boolean force;
 
   @Option(
@@ -81,10 +79,6 @@ final class RescueCommand implements Callable<Integer> {
     } else {
       try (PmemRegion region = PmemFiles.openOffline(cache, pmem.binding);
           BackingDevice device = BackingDevices.open(backing, BackingOptions.readWrite())) {
-        if (!force) {
-          // A cache without a label, as the kernel makes them, goes with any device.
-          BackingLabel.of(device).check(region, false, nothingToTell -> {});
-        }
         show(rescue(CacheMedia.read(cache, region.view()), device).run(region));
       }
     }

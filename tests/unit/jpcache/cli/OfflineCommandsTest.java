@@ -177,7 +177,9 @@ class OfflineCommandsTest {
     assertEquals(1, err.toString().lines().count(), this::said);
     assertEquals(0, run("rescue", "--cache", cache, "--backing", own.toString()), this::said);
     assertEquals(
-        0, run("rescue", "--cache", cache, "--backing", other.toString(), "--force"), this::said);
+        0,
+        run("rescue", "--cache", cache, "--backing", other.toString(), "--other-device"),
+        this::said);
   }
 
   @Test
