@@ -2,6 +2,9 @@ package jpcache.cache;
 
 import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 
+import java.io.UncheckedIOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -32,6 +35,8 @@ import org.jspecify.annotations.Nullable;
  * subtree, its open kset, the log's head.
  */
 final class CacheQueue implements BlockQueue {
+  private static final Logger LOG = System.getLogger(CacheQueue.class.getName());
+
   /** Room in the log is taken for so many keys at once, to take its lock less often. */
   private static final int KEYS_RESERVED_AT_ONCE = 64;
 
@@ -100,7 +105,8 @@ final class CacheQueue implements BlockQueue {
   /**
    * Copies a write's data; its keys follow with the next {@link #commit}.
    *
-   * @return false, with nothing left staged of it, if the cache has no room
+   * @return false, with nothing left staged of it, if the cache has no room; true otherwise, also
+   *     if it has failed and completed
    */
   boolean stage(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
     int before = staged.pieces();
@@ -113,7 +119,16 @@ final class CacheQueue implements BlockQueue {
         return false;
       }
       long source = address + at;
-      region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
+      try {
+        region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
+      } catch (UncheckedIOException e) {
+        LOG.log(Level.ERROR, "a write fails: {0}", e.getMessage());
+        segments.release(room.segment);
+        reservedKeys++;
+        dropPieces(before);
+        done.complete(Errno.EIO);
+        return true;
+      }
       staged.addPiece(offset, room, cache.dataCrc() ? checksum(source, room.lengthBytes) : 0);
       at += room.lengthBytes;
     }

@@ -89,6 +89,7 @@ public final class Maintenance {
         return errno;
       }
     }
+    lastErrno = 0;
     return 0;
   }
 

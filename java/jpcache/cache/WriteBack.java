@@ -13,12 +13,12 @@ import jpcache.base.Errno;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
-import jpcache.media.Layout;
 import jpcache.media.LogReader;
 import jpcache.media.Position;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Brings the log's data to the backing device, from dirty_tail on, a batch of ksets at a time: the
@@ -55,6 +55,13 @@ final class WriteBack {
   private final Semaphore depth = new Semaphore(DEPTH);
   private final AtomicInteger firstErrno = new AtomicInteger();
   private final AtomicLong endedBytes = new AtomicLong();
+
+  /**
+   * Where the batch ends that was begun and has failed, or null: the device may hold any part of
+   * it, so the next one must not end before it.
+   */
+  private @Nullable Position interrupted;
+
   private long collectedBytes;
   private final AtomicLong writtenBackBytes = new AtomicLong();
   private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
@@ -80,13 +87,14 @@ final class WriteBack {
    * @return 0, or the error that the batch failed with; dirty_tail has not moved then
    */
   int run(Position end, LongConsumer progress) {
-    Position next = collect(end);
+    Position next = collect(interrupted != null ? interrupted : end);
     batch.plan();
     int errno = 0;
     if (batch.extents() > 0) {
       errno = writeAll(progress);
       errno = errno == 0 ? flush() : errno;
     }
+    interrupted = errno == 0 ? null : next;
     if (errno == 0) {
       tails.moveDirtyTail(next);
       writtenBackBytes.addAndGet(collectedBytes);
@@ -113,7 +121,7 @@ final class WriteBack {
         if (Long.compareUnsigned(kset.keyGeneration(key), segments.generation(segment)) < 0) {
           continue;
         }
-        if ((kset.keyFlags(key) & Layout.KEY_FLAG_CLEAN) != 0) {
+        if (kset.keyIsClean(key)) {
           batch.addClean(kset.keyOffset(key), kset.keyLength(key));
         } else {
           batch.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));

@@ -31,7 +31,8 @@ public final class LogReplay {
    * @param ksets how many ksets held them
    * @param dirtyTailOnLog whether dirty_tail is the place of a kset of the log, or its end; a torn
    *     update may have left it behind key_tail, and then all of the log must count as dirty
-   * @param dirtyBytes the bytes of live keys from dirty_tail on that are not clean
+   * @param dirtyBytes the bytes of live keys that are not clean, from dirty_tail on, or of all of
+   *     the log if dirty_tail is not on it
    */
   public record Summary(
       Position head,
@@ -59,6 +60,7 @@ public final class LogReplay {
     long stale = 0;
     long ksets = 0;
     long dirtyBytes = 0;
+    long allBytes = 0;
     boolean dirty = reader.head().equals(media.dirtyTail());
     while (reader.next()) {
       Kset kset = reader.kset();
@@ -75,8 +77,9 @@ public final class LogReplay {
         } else {
           live++;
           used.set(segment);
-          if (dirty && (kset.keyFlags(key) & Layout.KEY_FLAG_CLEAN) == 0) {
-            dirtyBytes += kset.keyLength(key);
+          if (!kset.keyIsClean(key)) {
+            allBytes += kset.keyLength(key);
+            dirtyBytes += dirty ? kset.keyLength(key) : 0;
           }
           visitor.key(kset, key);
         }
@@ -92,7 +95,7 @@ public final class LogReplay {
         stale,
         ksets,
         dirty,
-        dirtyBytes);
+        dirty ? dirtyBytes : allBytes);
   }
 
   /**
