@@ -11,8 +11,6 @@ public final class Errno {
   public static final int EACCES = 13;
   public static final int EFAULT = 14;
   public static final int EBUSY = 16;
-  public static final int EEXIST = 17;
-  public static final int ENODEV = 19;
   public static final int EINVAL = 22;
   public static final int ENFILE = 23;
   public static final int EMFILE = 24;
@@ -22,8 +20,6 @@ public final class Errno {
   public static final int EOVERFLOW = 75;
   public static final int EOPNOTSUPP = 95;
   public static final int EADDRINUSE = 98;
-  public static final int ECONNABORTED = 103;
-  public static final int ECONNRESET = 104;
   public static final int ENOBUFS = 105;
   public static final int ESHUTDOWN = 108;
   public static final int ECONNREFUSED = 111;

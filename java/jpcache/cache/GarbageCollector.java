@@ -85,7 +85,7 @@ final class GarbageCollector {
 
   private void evict(Kset kset, int key) {
     int segment = kset.keySegment(key);
-    if (Long.compareUnsigned(kset.keyGeneration(key), segments.generation(segment)) < 0) {
+    if (kset.keyIsStale(key, segments.generation(segment))) {
       return; // was stale when the log was replayed: never counted
     }
     long offset = kset.keyOffset(key);

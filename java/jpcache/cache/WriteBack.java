@@ -118,7 +118,7 @@ final class WriteBack {
       Kset kset = reader.kset();
       for (int key = 0; key < kset.keyCount(); key++) {
         int segment = kset.keySegment(key);
-        if (Long.compareUnsigned(kset.keyGeneration(key), segments.generation(segment)) < 0) {
+        if (kset.keyIsStale(key, segments.generation(segment))) {
           continue;
         }
         if (kset.keyIsClean(key)) {

@@ -141,6 +141,14 @@ public final class Kset {
     return bytes.get(U64, at(key) + Layout.KEY_SEG_GEN_AT);
   }
 
+  /**
+   * Whether a key's data is no longer there: its segment, which has this generation now, has been
+   * recycled since. The one place of the rule, because generations are unsigned.
+   */
+  public boolean keyIsStale(int key, long segmentGeneration) {
+    return Long.compareUnsigned(keyGeneration(key), segmentGeneration) < 0;
+  }
+
   public int keyDataCrc(int key) {
     return bytes.get(U32, at(key) + Layout.KEY_DATA_CRC_AT);
   }

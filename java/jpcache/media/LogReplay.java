@@ -53,7 +53,6 @@ public final class LogReplay {
    * @throws MediaException if the log cannot be believed
    */
   public static Summary run(CacheMedia media, long logicalBytes, KeyVisitor visitor) {
-    checkDirtyChain(media, logicalBytes);
     LogReader reader = new LogReader(media, media.keyTail(), logicalBytes);
     BitSet used = new BitSet(media.segments().count());
     long live = 0;
@@ -71,8 +70,7 @@ public final class LogReplay {
       ksets++;
       for (int key = 0; key < kset.keyCount(); key++) {
         int segment = kset.keySegment(key);
-        long generation = media.segments().generation(segment);
-        if (Long.compareUnsigned(kset.keyGeneration(key), generation) < 0) {
+        if (kset.keyIsStale(key, media.segments().generation(segment))) {
           stale++;
         } else {
           live++;
@@ -87,6 +85,9 @@ public final class LogReplay {
     }
     used.or(reader.segmentsVisited());
     dirty |= reader.head().equals(media.dirtyTail());
+    if (!dirty) {
+      checkDirtyChain(media, logicalBytes);
+    }
     return new Summary(
         reader.head(),
         used,
@@ -98,13 +99,8 @@ public final class LogReplay {
         dirty ? dirtyBytes : allBytes);
   }
 
-  /**
-   * Whoever walks from dirty_tail must come to an end too, even where key_tail's chain is sound.
-   */
+  /** Whoever walks from a dirty_tail that is not on key_tail's chain must come to an end too. */
   private static void checkDirtyChain(CacheMedia media, long logicalBytes) {
-    if (media.dirtyTail().equals(media.keyTail())) {
-      return;
-    }
     LogReader reader = new LogReader(media, media.dirtyTail(), logicalBytes);
     while (reader.next()) {
       // the reader checks

@@ -35,7 +35,6 @@ final class Sockets {
   static final int POLLNVAL = 32;
 
   static final int SHUT_WR = 1;
-  static final int SHUT_RDWR = 2;
 
   /** The most parts that one {@link #send} gathers (IOV_MAX). */
   static final int MAX_PARTS = 1024;

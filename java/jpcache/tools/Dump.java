@@ -146,7 +146,7 @@ public final class Dump {
       out.value("seg", kset.keySegment(key) + ":" + kset.keySegmentOffset(key));
       out.value("gen", Long.toUnsignedString(kset.keyGeneration(key)));
       out.value("data_crc", HexFormat.of().toHexDigits(kset.keyDataCrc(key)));
-      out.value("stale", Long.compareUnsigned(kset.keyGeneration(key), generation) < 0);
+      out.value("stale", kset.keyIsStale(key, generation));
       out.end();
     }
     out.endList();

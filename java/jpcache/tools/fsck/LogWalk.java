@@ -39,7 +39,7 @@ final class LogWalk {
               + reader.ksetPosition().offsetBytes();
       for (int key = 0; key < kset.keyCount(); key++) {
         long generation = media.segments().generation(kset.keySegment(key));
-        boolean live = Long.compareUnsigned(kset.keyGeneration(key), generation) >= 0;
+        boolean live = !kset.keyIsStale(key, generation);
         boolean dirty = behindDirtyTail && !kset.keyIsClean(key);
         visitor.key(kset, key, at + Kset.sizeBytes(key), live, dirty);
       }

@@ -199,7 +199,7 @@ public final class Rescue {
     long bytes = 0;
     for (int key = 0; key < kset.keyCount(); key++) {
       int segment = kset.keySegment(key);
-      if (Long.compareUnsigned(kset.keyGeneration(key), media.segments().generation(segment)) < 0) {
+      if (kset.keyIsStale(key, media.segments().generation(segment))) {
         continue; // stale: its segment could be reused because the key had been written back
       }
       if (kset.keyIsClean(key)) {
