@@ -185,6 +185,27 @@ class HostileClientTest {
     }
   }
 
+  @Test
+  void goesOnAtOnceWhenAThrottledClientReads() throws IOException {
+    int reads = 200; // of 1/16 of the memory for replies, which is full all the time
+    try (ServedMemory served =
+            ServedMemory.start(new MemoryBlockDevice(MIB), o -> o.withReplyBytes(MIB));
+        NbdClient client = served.unix()) {
+      client.go("");
+      long begin = System.nanoTime();
+      for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < reads; i++) {
+          client.sendRead(0, 65536);
+        }
+        for (int i = 0; i < reads; i++) {
+          assertEquals(0, client.receive().error());
+        }
+      }
+      long tookMs = (System.nanoTime() - begin) / 1_000_000;
+      assertTrue(tookMs < 4000, tookMs + " ms");
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void keepsNothingOfAPeerThatVanishesWithRepliesUnread(boolean tcp) throws IOException {
