@@ -39,7 +39,7 @@ import jpcache.pmem.SegmentRegion;
 record Image(FileChannel cache, FileChannel backing, List<Structure> structures) {
   static final int MOST_STRUCTURES = 256;
 
-  private static final int BACKING_BYTES = 8 << 20;
+  private static final int BACKING_BYTES = 5 << 20;
   private static final int MOST_BYTES_OF_A_WRITE = 64 << 10;
   private static final int[] LOG = {0, 4, 9, 30, 2};
 
@@ -64,6 +64,11 @@ record Image(FileChannel cache, FileChannel backing, List<Structure> structures)
   /** An empty cache, one that tests made, and one that the engine made. */
   static List<Image> small() {
     return Small.ALL;
+  }
+
+  /** What the kernel made. */
+  static List<Image> large() {
+    return Large.ALL;
   }
 
   private static Image of(Golden golden) {
@@ -131,7 +136,7 @@ record Image(FileChannel cache, FileChannel backing, List<Structure> structures)
           int segment = 10 + random.nextInt(4);
           keys[key] =
               new LogKey(
-                  random.nextInt(BACKING_BYTES >> 22) * (4L << 20) + 512L * random.nextInt(4096),
+                  random.nextInt(2) * (4L << 20) + 512L * random.nextInt(1900),
                   512 * (1 + random.nextInt(64)),
                   i == 0 && random.nextInt(4) == 0 ? 2 : 0,
                   segment,

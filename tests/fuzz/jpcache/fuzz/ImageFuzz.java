@@ -39,9 +39,11 @@ final class ImageFuzz implements FuzzTarget {
       // The newest kset once more, behind itself.
       seeds.add(script(image, Victim.deed(end, 5, 0, structures - 2)));
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < Image.large().size(); i++) {
       seeds.add(script(Image.FIRST_OF_GOLDEN + i));
-      seeds.add(script(Image.FIRST_OF_GOLDEN + i, Victim.deed(-1, 3, 28, VALUES[3 + i])));
+      seeds.add(
+          script(
+              Image.FIRST_OF_GOLDEN + i, Victim.deed(-1, 3, 28, VALUES[(3 + i) % VALUES.length])));
     }
     return seeds;
   }

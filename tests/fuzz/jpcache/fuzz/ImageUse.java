@@ -64,7 +64,7 @@ enum ImageUse {
   REPAIR {
     @Override
     void of(Victim v) {
-      boolean cutLog = v.media.media().get(ValueLayout.JAVA_BYTE, 4096) % 2 == 0;
+      boolean cutLog = v.media.media().get(ValueLayout.JAVA_BYTE, 8192) % 2 == 0;
       FsckReport first = check(v, cutLog);
       if (first.repair(v.region) == 0) {
         return;

@@ -19,7 +19,9 @@ public final class Jazzer {
   /** Once, before the first input. */
   public static void fuzzerInitialize() {
     String name = Objects.requireNonNull(System.getProperty("jpcache.fuzz.target"));
-    judge = new Judge(name, FuzzTargets.named(name));
+    FuzzTarget target = FuzzTargets.named(name);
+    target.seeds().forEach(target::accept); // loads and instruments: no input is to pay for that
+    judge = new Judge(name, target);
   }
 
   /** Each input. */

@@ -28,7 +28,7 @@ public final class HandshakeFuzz implements FuzzTarget {
   private final boolean options;
   private final MemoryBlockDevice device = new MemoryBlockDevice(1 << 20);
   private final Exports exports =
-      new Exports(List.of(Export.of("", device), new Export("\u00fc", "the other", device, true)));
+      Exports.of(List.of(Export.of("", device), new Export("\u00fc", "the other", device, true)));
 
   public HandshakeFuzz(boolean options) {
     this.options = options;
@@ -67,7 +67,7 @@ public final class HandshakeFuzz implements FuzzTarget {
   /** Everything that the server says. */
   private byte[] negotiate(byte[] wire, int pieceBytes) {
     OptionReplies replies = new OptionReplies();
-    Handshake handshake = new Handshake(exports, () -> false, replies);
+    Handshake handshake = new Handshake(exports, Tls.Policy.ON, () -> false, replies);
     Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
     int end = 0;
     int taken = 0;
@@ -76,6 +76,10 @@ public final class HandshakeFuzz implements FuzzTarget {
       ByteBuffer in = ByteBuffer.wrap(wire, taken, end - taken);
       phase = handshake.accept(in);
       taken = in.position();
+      if (phase == Handshake.Phase.STARTING_TLS) {
+        phase = handshake.encrypted();
+        end = taken;
+      }
     }
     if (phase == Handshake.Phase.TRANSMISSION && handshake.export() == null) {
       throw new AssertionError("transmission of nothing");
