@@ -64,6 +64,12 @@ public final class Posix {
       Downcalls.withErrno("mmap", FunctionDescriptor.of(LONG, LONG, LONG, INT, INT, INT, LONG));
   private static final MethodHandle MUNMAP =
       Downcalls.withErrno("munmap", FunctionDescriptor.of(INT, LONG, LONG));
+  private static final MethodHandle EVENTFD =
+      Downcalls.withErrno("eventfd", FunctionDescriptor.of(INT, INT, INT));
+  private static final MethodHandle EVENTFD_READ =
+      Downcalls.withErrno("eventfd_read", FunctionDescriptor.of(INT, INT, LONG));
+  private static final MethodHandle EVENTFD_WRITE =
+      Downcalls.withErrno("eventfd_write", FunctionDescriptor.of(INT, INT, LONG));
   private static final MethodHandle SETENV =
       Downcalls.withErrno("setenv", FunctionDescriptor.of(INT, LONG, LONG, INT));
   private static final MethodHandle STRERROR =
@@ -211,6 +217,38 @@ public final class Posix {
       MemorySegment state = Downcalls.errnoState();
       return Downcalls.orNegativeErrno(
           (int) MUNMAP.invokeExact(state, address, lengthBytes), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** A counter whose descriptor is readable when it is not zero; nothing on it ever blocks. */
+  public static int eventfd() {
+    final int nonBlockingAndCloseOnExec = 04000 | 02000000;
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) EVENTFD.invokeExact(state, 0, nonBlockingAndCloseOnExec), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** Makes the counter readable. */
+  public static int raiseEvent(int fd) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno((int) EVENTFD_WRITE.invokeExact(state, fd, 1L), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** Sets the counter to zero; its value goes to 8 bytes at {@code address}. */
+  public static int clearEvent(int fd, long address) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno((int) EVENTFD_READ.invokeExact(state, fd, address), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

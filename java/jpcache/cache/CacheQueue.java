@@ -5,6 +5,7 @@ import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -14,6 +15,7 @@ import jpcache.base.Completion;
 import jpcache.base.Crc32c;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
+import jpcache.block.ExtentSink;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
@@ -41,6 +43,8 @@ final class CacheQueue implements BlockQueue {
   private static final int KEYS_RESERVED_AT_ONCE = 64;
 
   private static final int RECYCLED = -1;
+
+  private static final MemorySegment ZEROS = Arena.global().allocate(1 << 20);
 
   private final Cache cache;
   private final PmemRegion region;
@@ -100,6 +104,20 @@ final class CacheQueue implements BlockQueue {
     // What the batch has staged comes before this write, and its room may be what this one needs.
     publish();
     backlog.add(offsetBytes, lengthBytes, address, fua, done);
+  }
+
+  /** Piece by piece, as writes of zeros. */
+  @Override
+  public void writeZeroes(
+      long offsetBytes, long lengthBytes, boolean unmap, boolean fua, Completion done) {
+    Miss pieces = new Miss(done);
+    long end = offsetBytes + lengthBytes;
+    for (long at = offsetBytes; at < end; at += ZEROS.byteSize()) {
+      pieces.addPart();
+      int length = (int) Math.min(end - at, ZEROS.byteSize());
+      write(at, length, ZEROS.address(), fua, pieces);
+    }
+    pieces.complete(0);
   }
 
   /**
@@ -371,6 +389,45 @@ final class CacheQueue implements BlockQueue {
     }
     VarHandle.acquireFence(); // the generation must not be read before the data has been
     return segments.generation(segment) == generation ? 0 : RECYCLED;
+  }
+
+  /** Not yet: a hint that is ignored. */
+  @Override
+  public void prefetch(long offsetBytes, long lengthBytes, Completion done) {
+    done.complete(0);
+  }
+
+  /** Tells cached from uncached. */
+  @Override
+  public void describe(long offsetBytes, long lengthBytes, ExtentSink sink) {
+    long end = offsetBytes + lengthBytes;
+    boolean more = true;
+    for (long at = offsetBytes; at < end && more; ) {
+      long subtreeStart = at & -SUBTREE_BYTES;
+      long to = Math.min(end, subtreeStart + SUBTREE_BYTES);
+      more = describePart(subtreeStart, at, to, sink);
+      at = to;
+    }
+  }
+
+  private boolean describePart(long subtreeStart, long from, long to, ExtentSink sink) {
+    extents.clear();
+    Subtree subtree = map.find(from);
+    if (subtree != null) {
+      int start = Extent.sectorInSubtree(from);
+      synchronized (subtree) {
+        subtree.overlaps(start, start + (int) ((to - from) >>> Extent.SECTOR_SHIFT), extents);
+      }
+    }
+    long at = from;
+    boolean more = true;
+    for (int i = 0; i < extents.size() && more; i++) {
+      long start = subtreeStart + Extent.startBytes(extents.get(i));
+      more = at == start || sink.extent(start - at, 0);
+      more = more && sink.extent(Extent.lengthBytes(extents.get(i)), ExtentSink.CACHED);
+      at = start + Extent.lengthBytes(extents.get(i));
+    }
+    return more && (at == to || sink.extent(to - at, 0));
   }
 
   @Override

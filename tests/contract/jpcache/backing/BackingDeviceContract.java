@@ -50,8 +50,21 @@ abstract class BackingDeviceContract {
     media.close();
   }
 
+  /** How requests reach the kernel. */
+  BackingOptions.Way way() {
+    return BackingOptions.Way.URING;
+  }
+
+  private BackingOptions readWrite() {
+    return BackingOptions.readWrite().withWay(way());
+  }
+
+  private BackingOptions forReading() {
+    return BackingOptions.forReading().withWay(way());
+  }
+
   private BackingDevice open(Path path) {
-    return BackingDevices.open(path.toString(), BackingOptions.readWrite());
+    return BackingDevices.open(path.toString(), readWrite());
   }
 
   /** Waits for threads that finish requests. */
@@ -82,8 +95,7 @@ abstract class BackingDeviceContract {
         SyncBacking.flush(device);
       }
       memory.fill((byte) 0);
-      try (BackingDevice device =
-          BackingDevices.open(path.toString(), BackingOptions.forReading())) {
+      try (BackingDevice device = BackingDevices.open(path.toString(), forReading())) {
         SyncBacking.read(device, 0, data.length, memory.address());
       }
       assertArrayEquals(data, memory.toArray(ValueLayout.JAVA_BYTE));
@@ -164,8 +176,8 @@ abstract class BackingDeviceContract {
   void aReadOnlyDeviceReadsAndRefusesToWrite() throws IOException {
     Path path = medium(MIB);
     try (Arena arena = Arena.ofShared();
-        BackingDevice one = BackingDevices.open(path.toString(), BackingOptions.forReading());
-        BackingDevice two = BackingDevices.open(path.toString(), BackingOptions.forReading())) {
+        BackingDevice one = BackingDevices.open(path.toString(), forReading());
+        BackingDevice two = BackingDevices.open(path.toString(), forReading())) {
       long memory = arena.allocate(4096, 4096).address();
       assertTrue(one.readOnly());
       Traffic.assertErrno(0, read(one, 0, 4096, memory));
@@ -184,7 +196,7 @@ abstract class BackingDeviceContract {
     try (BackingDevice device = open(path)) {
       assertEquals(path.toString(), device.name());
       for (boolean readOnly : new boolean[] {false, true}) {
-        BackingOptions options = new BackingOptions(readOnly, 2);
+        BackingOptions options = new BackingOptions(readOnly, way(), 2);
         String told = told(() -> BackingDevices.open(path.toString(), options));
         assertTrue(told.startsWith("backing " + path + ": is in use by this process"), told);
       }
