@@ -54,11 +54,16 @@ final class CacheQueue implements BlockQueue {
   private final int lane;
   private final Counters.Stripe<CacheMetrics.Event> counters;
 
-  private final StagedWrites staged = new StagedWrites();
+  private final StagedWrites staged = new StagedWrites(64);
+  private final List<DirectWrite> direct = new ArrayList<>();
   private final List<Completion> flushes = new ArrayList<>();
+  private final KeyInsertion keys;
 
-  /** For each open kset the last ticket that must be durable before the batch completes, or 0. */
-  private final long[] tickets;
+  /** What the cache's mode was when the batch's first write came; null before that. */
+  private volatile @Nullable WritePolicy policy;
+
+  /** The error that the batch's writes end with. */
+  private int batchErrno;
 
   private boolean fuaStaged;
 
@@ -82,7 +87,7 @@ final class CacheQueue implements BlockQueue {
     segments = cache.segments();
     map = cache.map();
     log = cache.log();
-    tickets = new long[log.openKsets()];
+    keys = new KeyInsertion(cache);
     counters = cache.metrics().open();
   }
 
@@ -90,11 +95,16 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    WritePolicy mode = policy();
+    if (mode.isDirect() && cache.directWrites().isFull()) {
+      publish();
+      cache.directWrites().awaitRoom();
+    }
     Backlog backlog = cache.backlog();
     // Who waits already has waited longer.
     Admission admission = cache.admission();
     boolean admitted = backlog.isEmpty() && admission.admit(lengthBytes);
-    if (admitted && stage(offsetBytes, lengthBytes, address, fua, done)) {
+    if (admitted && mode.stage(this, offsetBytes, lengthBytes, address, fua, done)) {
       return;
     }
     if (admitted) {
@@ -104,6 +114,36 @@ final class CacheQueue implements BlockQueue {
     // What the batch has staged comes before this write, and its room may be what this one needs.
     publish();
     backlog.add(offsetBytes, lengthBytes, address, fua, done);
+  }
+
+  /** The mode's policy, the same for all writes of a batch. */
+  private WritePolicy policy() {
+    WritePolicy chosen = policy;
+    if (chosen != null) {
+      return chosen;
+    }
+    // Whoever changes the mode looks at the batches afterwards: it sees this one, or this one sees
+    // the new mode.
+    do {
+      chosen = cache.policy();
+      policy = chosen;
+    } while (chosen != cache.policy());
+    return chosen;
+  }
+
+  /** Whether this queue has a batch that was begun in another mode. Any thread may ask. */
+  boolean isBehind(WritePolicy current) {
+    WritePolicy chosen = policy;
+    return chosen != null && chosen != current;
+  }
+
+  /** Takes a write into the batch as the mode has it, admitted already; for the backlog. */
+  boolean stageByMode(
+      long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    WritePolicy mode = policy();
+    return mode.stage(this, offsetBytes, lengthBytes, address, fua, done)
+        || (cache.freeUsedUpLanes()
+            && mode.stage(this, offsetBytes, lengthBytes, address, fua, done));
   }
 
   /** Piece by piece, as writes of zeros. */
@@ -127,33 +167,132 @@ final class CacheQueue implements BlockQueue {
    *     if it has failed and completed
    */
   boolean stage(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
-    int before = staged.pieces();
-    int at = 0;
-    while (at < lengthBytes) {
-      long offset = offsetBytes + at;
-      int inSubtree = SUBTREE_BYTES - (int) (offset & (SUBTREE_BYTES - 1));
-      if (!takeRoom(Math.min(lengthBytes - at, inSubtree))) {
-        dropPieces(before);
+    try {
+      if (!stagePieces(staged, offsetBytes, offsetBytes + lengthBytes, address - offsetBytes)) {
         return false;
       }
-      long source = address + at;
-      try {
-        region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
-      } catch (UncheckedIOException e) {
-        LOG.log(Level.ERROR, "a write fails: {0}", e.getMessage());
-        segments.release(room.segment);
-        reservedKeys++;
-        dropPieces(before);
-        done.complete(Errno.EIO);
-        return true;
-      }
-      staged.addPiece(offset, room, cache.dataCrc() ? checksum(source, room.lengthBytes) : 0);
-      at += room.lengthBytes;
+    } catch (UncheckedIOException e) {
+      fail(done, e);
+      return true;
     }
-    counters.add(CacheMetrics.Event.STORED_BYTES, lengthBytes);
     fuaStaged |= fua;
     staged.addCompletion(done);
     return true;
+  }
+
+  /**
+   * Copies the data of a write that goes to the backing device with the next {@link #commit}, and
+   * into persistent memory what the cache keeps of it.
+   *
+   * @param all whether that is everything; otherwise what the cache holds already
+   * @return as {@link #stage}
+   */
+  boolean stageDirect(
+      long offsetBytes, int lengthBytes, long address, boolean fua, boolean all, Completion done) {
+    DirectWrite write = cache.directWrites().stage(offsetBytes, lengthBytes, address, fua, done);
+    long end = offsetBytes + lengthBytes;
+    try {
+      boolean staged =
+          all
+              ? stagePieces(write.pieces, offsetBytes, end, address - offsetBytes)
+              : stageCached(write, address - offsetBytes);
+      if (staged) {
+        direct.add(write);
+      } else {
+        withdraw(write);
+      }
+      return staged;
+    } catch (UncheckedIOException e) {
+      withdraw(write);
+      fail(done, e);
+      return true;
+    }
+  }
+
+  /** Stages what the cache holds of a write's range, and keeps fills away from the rest. */
+  private boolean stageCached(DirectWrite write, long addressOfZero) {
+    long end = write.offsetBytes + write.lengthBytes;
+    for (long at = write.offsetBytes; at < end; ) {
+      long subtreeStart = at & -SUBTREE_BYTES;
+      long to = Math.min(end, subtreeStart + SUBTREE_BYTES);
+      if (!stageCached(write, subtreeStart, at, to, addressOfZero)) {
+        return false;
+      }
+      at = to;
+    }
+    return true;
+  }
+
+  private boolean stageCached(
+      DirectWrite write, long subtreeStart, long from, long to, long addressOfZero) {
+    extents.clear();
+    Subtree subtree = map.subtree(from);
+    int start = Extent.sectorInSubtree(from);
+    boolean all;
+    synchronized (subtree) {
+      write.unsettled.add(cache.fills().keepAway(from, to));
+      subtree.overlaps(start, start + (int) ((to - from) >>> Extent.SECTOR_SHIFT), extents);
+      // What is not in the tree may be on media yet, or come before this write's turn.
+      all = cache.keysMayOutliveExtents() || cache.directWrites().order().isShared(write.turn);
+    }
+    if (all) {
+      return stagePieces(write.pieces, from, to, addressOfZero);
+    }
+    long runStart = -1;
+    long runEnd = -1;
+    for (int i = 0; i < extents.size(); i++) {
+      long extentStart = subtreeStart + Extent.startBytes(extents.get(i));
+      if (extentStart != runEnd) {
+        if (runEnd > runStart && !stagePieces(write.pieces, runStart, runEnd, addressOfZero)) {
+          return false;
+        }
+        runStart = extentStart;
+      }
+      runEnd = extentStart + Extent.lengthBytes(extents.get(i));
+    }
+    return runEnd <= runStart || stagePieces(write.pieces, runStart, runEnd, addressOfZero);
+  }
+
+  /**
+   * Takes room for the bytes from one place to another, and copies them there.
+   *
+   * @param addressOfZero where the logical device's first byte would be
+   * @return false, with nothing left of it, if there is no room
+   * @throws UncheckedIOException if they could not be stored; nothing is left of it either
+   */
+  private boolean stagePieces(StagedWrites pieces, long from, long to, long addressOfZero) {
+    int before = pieces.pieces();
+    long at = from;
+    while (at < to) {
+      int inSubtree = SUBTREE_BYTES - (int) (at & (SUBTREE_BYTES - 1));
+      if (!takeRoom((int) Math.min(to - at, inSubtree))) {
+        dropPieces(pieces, before);
+        return false;
+      }
+      long source = addressOfZero + at;
+      try {
+        region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
+      } catch (UncheckedIOException e) {
+        segments.release(room.segment);
+        reservedKeys++;
+        dropPieces(pieces, before);
+        throw e;
+      }
+      pieces.addPiece(at, room, cache.dataCrc() ? checksum(source, room.lengthBytes) : 0);
+      at += room.lengthBytes;
+    }
+    counters.add(CacheMetrics.Event.STORED_BYTES, to - from);
+    return true;
+  }
+
+  private static void fail(Completion done, UncheckedIOException e) {
+    LOG.log(Level.ERROR, "a write fails: {0}", e.getMessage());
+    done.complete(Errno.EIO);
+  }
+
+  private void withdraw(DirectWrite write) {
+    dropPieces(write.pieces, 0);
+    cache.directWrites().withdraw(write);
   }
 
   /** Takes {@link #room} for data, and room in the log for its key. */
@@ -175,12 +314,12 @@ final class CacheQueue implements BlockQueue {
   }
 
   /** Gives back what the pieces from number {@code from} on have taken. */
-  private void dropPieces(int from) {
-    for (int piece = from; piece < staged.pieces(); piece++) {
-      segments.release(staged.segment(piece));
+  private void dropPieces(StagedWrites pieces, int from) {
+    for (int piece = from; piece < pieces.pieces(); piece++) {
+      segments.release(pieces.segment(piece));
       reservedKeys++;
     }
-    staged.dropPieces(from);
+    pieces.dropPieces(from);
   }
 
   private int checksum(long address, int lengthBytes) {
@@ -196,36 +335,48 @@ final class CacheQueue implements BlockQueue {
   @Override
   public void commit() {
     publish();
-    staged.completeAll();
+    staged.completeAll(batchErrno);
+    batchErrno = 0;
     if (!flushes.isEmpty()) {
       completeFlushes();
     }
+    WritePolicy ended = policy;
+    policy = null;
+    if (ended != null && ended != cache.policy()) {
+      cache.wake(); // a change of mode may wait for this
+    }
   }
 
-  /** Makes what has been staged visible and, where that is promised, durable; completes nothing. */
+  /**
+   * Makes what has been staged visible and, where that is promised, durable, and lets direct writes
+   * go; completes nothing else.
+   */
   private void publish() {
-    if (staged.pieces() == 0) {
+    if (staged.pieces() == 0 && direct.isEmpty()) {
       return;
     }
     region.drain();
-    insertKeys();
-    if (fuaStaged || cache.durability() == Durability.ACK) {
-      makeKeysDurable();
+    enterStaged();
+    for (int i = 0; i < direct.size(); i++) {
+      cache.directWrites().start(direct.get(i));
     }
-    fuaStaged = false;
-    staged.dropPieces(0);
+    direct.clear();
     counters.add(CacheMetrics.Event.COMMITS, 1);
     cache.roomMayHaveCome();
   }
 
-  private void insertKeys() {
-    for (int piece = 0; piece < staged.pieces(); piece++) {
-      Subtree subtree = map.subtree(staged.offset(piece));
-      synchronized (subtree) {
-        cache.fills().overtake(staged.offset(piece), staged.length(piece));
-        tickets[log.indexOf(staged.offset(piece))] = insertKey(subtree, piece, 0);
-      }
+  private void enterStaged() {
+    int entered = keys.insert(staged);
+    boolean enough = entered == staged.pieces();
+    if (fuaStaged || cache.durability() == Durability.ACK) {
+      enough &= keys.makeDurable();
     }
+    if (!enough) {
+      batchErrno = Errno.EIO;
+    }
+    fuaStaged = false;
+    dropPieces(staged, entered);
+    staged.dropPieces(0);
   }
 
   /**
@@ -234,53 +385,38 @@ final class CacheQueue implements BlockQueue {
    * the subtree's lock held, after a drain.
    */
   void insertClean(Subtree subtree) {
-    for (int piece = 0; piece < staged.pieces(); piece++) {
-      insertKey(subtree, piece, Layout.KEY_FLAG_CLEAN);
+    int piece = 0;
+    try {
+      for (; piece < staged.pieces(); piece++) {
+        keys.insert(subtree, staged, piece, Layout.KEY_FLAG_CLEAN);
+      }
+    } catch (UncheckedIOException e) {
+      LOG.log(Level.WARNING, "what was read is not cached: {0}", e.getMessage());
     }
+    dropPieces(staged, piece);
     staged.clear();
   }
 
   /** Instead of {@link #commit}: gives back what has been staged, and completes nothing. */
   void abandon() {
-    dropPieces(0);
+    dropPieces(staged, 0);
     staged.clear();
     fuaStaged = false;
   }
 
-  /** With the subtree's lock held; returns the key's ticket in its open kset. */
-  private long insertKey(Subtree subtree, int piece, int flags) {
-    long offset = staged.offset(piece);
-    int length = staged.length(piece);
-    int segment = staged.segment(piece);
-    int segmentOffset = staged.segmentOffset(piece);
-    subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
-    return log.openKset(log.indexOf(offset))
-        .append(
-            offset,
-            length,
-            flags,
-            segment,
-            segmentOffset,
-            segments.generation(segment),
-            staged.dataCrc(piece));
-  }
-
-  private void makeKeysDurable() {
-    for (int kset = 0; kset < tickets.length; kset++) {
-      if (tickets[kset] != 0) {
-        log.openKset(kset).makeDurable(tickets[kset]);
-        tickets[kset] = 0;
-      }
-    }
-  }
-
   private void completeFlushes() {
+    int errno = 0;
     // With durable acknowledgements all that had completed is durable already.
     if (cache.durability() == Durability.FLUSH) {
-      log.flush();
+      errno = log.flush();
     }
+    BackingFlushes device = cache.directWrites().flushes();
     for (int i = 0; i < flushes.size(); i++) {
-      flushes.get(i).complete(0);
+      if (errno == 0 && device.isNeeded()) {
+        device.flush(flushes.get(i));
+      } else {
+        flushes.get(i).complete(errno);
+      }
     }
     flushes.clear();
   }
@@ -432,9 +568,13 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void close() {
-    dropPieces(0);
+    direct.forEach(this::withdraw);
+    direct.clear();
+    dropPieces(staged, 0);
     staged.clear();
     flushes.clear();
+    policy = null;
+    cache.closed(this);
     log.head().release(reservedKeys);
     reservedKeys = 0;
     counters.close();

@@ -21,6 +21,8 @@ public final class Extent {
   /** Sectors of a subtree. */
   public static final int SUBTREE_SECTORS = 1 << 13;
 
+  private static final long CLEAN = 1;
+
   private static final int START_SHIFT = 50;
   private static final int SECTORS_SHIFT = 37;
   private static final int SEGMENT_SHIFT = 17;
@@ -88,15 +90,25 @@ public final class Extent {
     return (long) place(extent) << SECTOR_SHIFT;
   }
 
+  public static boolean isClean(long extent) {
+    return (extent & CLEAN) != 0;
+  }
+
+  /** The same extent, known to be clean. */
+  public static long clean(long extent) {
+    return extent | CLEAN;
+  }
+
   /** The part of an extent from {@code from} (inclusive) to {@code to} (exclusive), not empty. */
   public static long slice(long extent, int from, int to) {
-    return of(from, to - from, segment(extent), place(extent) + (from - start(extent)));
+    return of(from, to - from, segment(extent), place(extent) + (from - start(extent)))
+        | (extent & CLEAN);
   }
 
   /**
    * Whether two extents are parts of one: where both have a sector, they have it from one place.
    */
-  static boolean sameData(long a, long b) {
+  public static boolean sameData(long a, long b) {
     return segment(a) == segment(b) && place(a) - start(a) == place(b) - start(b);
   }
 

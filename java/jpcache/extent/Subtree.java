@@ -78,6 +78,29 @@ public final class Subtree {
     }
   }
 
+  /**
+   * Marks what is left of an extent as clean. What reaches beyond it was not written with it and
+   * stays as it is.
+   */
+  public void markClean(long extent) {
+    int end = Extent.end(extent);
+    int leaf = leafOf(Extent.start(extent));
+    int index = firstEndingAfter(leaf, Extent.start(extent));
+    for (; leaf < leafCount; leaf++, index = 0) {
+      for (; index < counts[leaf]; index++) {
+        long part = leaves[leaf][index];
+        if (Extent.start(part) >= end) {
+          return;
+        }
+        if (Extent.sameData(part, extent)
+            && Extent.start(part) >= Extent.start(extent)
+            && Extent.end(part) <= end) {
+          leaves[leaf][index] = Extent.clean(part);
+        }
+      }
+    }
+  }
+
   /** Clears some sectors and, unless it is {@link #NONE}, puts an extent there. */
   private void splice(int start, int end, long extent) {
     int leaf = leafWithRoom(start);
