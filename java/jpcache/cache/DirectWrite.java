@@ -55,4 +55,8 @@ final class DirectWrite {
     this.buffer = buffer;
     turn = writes.order().enter(offsetBytes, lengthBytes, () -> writes.run(this));
   }
+
+  long endBytes() {
+    return offsetBytes + lengthBytes;
+  }
 }

@@ -6,6 +6,7 @@ import java.lang.System.Logger.Level;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
+import jpcache.media.Layout;
 
 /**
  * Enters keys into their subtrees and into the log, and makes them durable there. Their data has
@@ -74,7 +75,9 @@ final class KeyInsertion {
                 segmentOffset,
                 segments.generation(segment),
                 pieces.dataCrc(piece));
-    subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
+    long extent = Extent.ofBytes(offset, length, segment, segmentOffset);
+    boolean clean = (flags & Layout.KEY_FLAG_CLEAN) != 0;
+    subtree.insert(clean ? Extent.clean(extent) : extent, pieces.dataCrc(piece));
     return ticket;
   }
 

@@ -123,6 +123,7 @@ final class WriteBack {
     interrupted = errno == 0 ? null : next;
     if (errno == 0) {
       tails.moveDirtyTail(next);
+      markClean();
       directKeys.passed();
       doubts.passed();
       writtenBackBytes.addAndGet(collectedBytes);
@@ -175,6 +176,24 @@ final class WriteBack {
     /** Whether keys of such events may lie ahead of dirty_tail. */
     boolean isPending(long count) {
       return count != settled;
+    }
+  }
+
+  /** What has been brought to the backing device and is still the newest is clean from now on. */
+  private void markClean() {
+    for (int extent = 0; extent < batch.extents(); extent++) {
+      long at = batch.offsetBytes(extent);
+      int place = batch.segmentOffsetBytes(extent);
+      for (long end = at + batch.lengthBytes(extent); at < end; ) {
+        long subtreeEnd = (at & -ExtentMap.SUBTREE_BYTES) + ExtentMap.SUBTREE_BYTES;
+        int length = (int) (Math.min(end, subtreeEnd) - at);
+        Subtree subtree = map.subtree(at);
+        synchronized (subtree) {
+          subtree.markClean(Extent.ofBytes(at, length, batch.segment(extent), place));
+        }
+        at += length;
+        place += length;
+      }
     }
   }
 
