@@ -60,6 +60,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final MetadataWriter metadata;
   private volatile CacheInfo info;
   private volatile WritePolicy policy;
+  private volatile boolean keysOutliveExtents;
   private final ExtentMap map;
   private final SegmentTable segments;
   private final DataHead[] lanes;
@@ -421,9 +422,17 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return policy.fillsMisses() && !needsRoom();
   }
 
-  /** Whether bytes that no tree has may have a live key on media. See {@link GarbageCollector}. */
+  /**
+   * Whether bytes that no tree has may have a live key on media, so that a power cut would bring
+   * them back. Asked with a subtree's lock held, of that subtree.
+   */
   boolean keysMayOutliveExtents() {
-    return collector.isEvicting();
+    return keysOutliveExtents || collector.isEvicting();
+  }
+
+  /** An extent is about to leave its tree, with the lock held, and its key stays on media. */
+  void keysOutliveExtents() {
+    keysOutliveExtents = true;
   }
 
   /** Whether no queue has a batch that was begun in another mode than the present one. */

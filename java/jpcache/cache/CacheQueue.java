@@ -163,12 +163,7 @@ final class CacheQueue implements BlockQueue {
    * @return as {@link #stage}
    */
   boolean stageDirect(
-      long offsetBytes,
-      int lengthBytes,
-      long address,
-      boolean fua,
-      boolean all,
-      Completion done) {
+      long offsetBytes, int lengthBytes, long address, boolean fua, boolean all, Completion done) {
     try {
       return direct.stage(offsetBytes, lengthBytes, address, fua, all, done);
     } catch (UncheckedIOException e) {

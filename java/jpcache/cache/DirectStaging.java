@@ -42,12 +42,7 @@ final class DirectStaging {
    *     either
    */
   boolean stage(
-      long offsetBytes,
-      int lengthBytes,
-      long address,
-      boolean fua,
-      boolean all,
-      Completion done) {
+      long offsetBytes, int lengthBytes, long address, boolean fua, boolean all, Completion done) {
     DirectWrite write = writes.stage(offsetBytes, lengthBytes, address, fua, done);
     long addressOfZero = address - offsetBytes;
     boolean staged = false;
@@ -96,8 +91,7 @@ final class DirectStaging {
     boolean staged = true;
     for (int i = 0; i < extents.size() && staged; ) {
       int first = i++;
-      while (i < extents.size()
-          && Extent.start(extents.get(i)) == Extent.end(extents.get(i - 1))) {
+      while (i < extents.size() && Extent.start(extents.get(i)) == Extent.end(extents.get(i - 1))) {
         i++;
       }
       long runStart = subtreeStart + Extent.startBytes(extents.get(first));

@@ -151,10 +151,7 @@ final class Fills {
   /** A fill's data has come, or has not: it is no longer under way when this returns. */
   void ended(Fill fill, int errno) {
     CleanWriter writer = null;
-    if (errno == 0
-        && fill.cacheable
-        && fill.lengthBytes <= MAX_FILL_BYTES
-        && cache.fillsMisses()) {
+    if (errno == 0 && fill.cacheable && fill.lengthBytes <= MAX_FILL_BYTES && cache.fillsMisses()) {
       writer = writers.poll();
       writer = writer != null ? writer : new CleanWriter();
       if (!writer.copy(fill)) {
