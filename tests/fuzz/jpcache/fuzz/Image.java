@@ -19,7 +19,6 @@ import jpcache.Golden;
 import jpcache.block.BlockQueue;
 import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
-import jpcache.cache.Durability;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.Kset;
@@ -161,7 +160,8 @@ record Image(FileChannel cache, FileChannel backing, List<Structure> structures)
     try (Arena arena = Arena.ofConfined()) {
       SegmentBacking backing = new SegmentBacking(arena.allocate(BACKING_BYTES));
       MemorySegment buffer = arena.allocate(MOST_BYTES_OF_A_WRITE);
-      Cache cache = Cache.open(region, backing, new CacheOptions(2, Durability.ACK, 0, 0));
+      Cache cache =
+          Cache.open(region, backing, CacheOptions.defaults().withLanes(2).withWriteBack(0, 0));
       BlockQueue queue = cache.openQueue();
       for (int i = 0; i < 60; i++) {
         buffer.set(ValueLayout.JAVA_INT, 0, i);

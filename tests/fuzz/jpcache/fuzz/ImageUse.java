@@ -13,7 +13,6 @@ import jpcache.backing.SyncBacking;
 import jpcache.block.BlockQueue;
 import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
-import jpcache.cache.Durability;
 import jpcache.media.CacheMedia;
 import jpcache.tools.DirtyData;
 import jpcache.tools.Dump;
@@ -187,7 +186,8 @@ enum ImageUse {
   /** Opens the cache, reads and writes, lets it write back and collect, and closes it. */
   private static void serve(Victim v) {
     boolean sound = sound(v);
-    Cache cache = Cache.open(v.region, v.backing, new CacheOptions(1, Durability.ACK, 0, 0));
+    Cache cache =
+        Cache.open(v.region, v.backing, CacheOptions.defaults().withLanes(1).withWriteBack(0, 0));
     byte[] before = read(v);
     byte[] expected = before.clone();
     List<Integer> answers = new ArrayList<>();
