@@ -22,10 +22,13 @@ final class BackingFlushes {
 
   private List<Completion> running = List.of();
   private List<Completion> waiting = new ArrayList<>();
-  private volatile boolean busy;
+  private boolean busy;
 
-  /** Whether a write has completed since the last flush began, or since one failed. */
+  /** Whether a direct write has completed that no flush has begun for, or only one that failed. */
   private volatile boolean due;
+
+  /** Whether the flush under way is for direct writes, among others. */
+  private volatile boolean vouching;
 
   private long begun;
   private long ended;
@@ -57,7 +60,7 @@ final class BackingFlushes {
 
   /** Whether there are direct writes that no flush has vouched for yet. */
   boolean isNeeded() {
-    return due || busy;
+    return due || vouching;
   }
 
   /** Whether a flush has ended well. */
@@ -87,6 +90,7 @@ final class BackingFlushes {
     running = waiting;
     waiting = new ArrayList<>();
     busy = true;
+    vouching = due;
     due = false;
     begun++;
   }
@@ -102,8 +106,9 @@ final class BackingFlushes {
         waiting.clear();
         addBad(begun, begun + 1);
         begun++;
-        due = true;
+        due |= vouching;
       }
+      vouching = false;
       ended = begun;
       next = !waiting.isEmpty();
       busy = next;
