@@ -14,6 +14,7 @@ import jpcache.cache.CacheOptions;
 import jpcache.cache.Durability;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
+import jpcache.nbd.Listening;
 import jpcache.nbd.NbdServerOptions;
 import jpcache.nbd.NbdUri;
 import jpcache.pmem.PmemFiles;
@@ -189,7 +190,9 @@ final class ServeCommand implements Callable<Integer> {
             region,
             device,
             options,
-            NbdServerOptions.defaults().withListen(addresses).withInsecure(insecure),
+            NbdServerOptions.defaults()
+                .withListening(
+                    Listening.on(addresses.toArray(new NbdUri[0])).withInsecure(insecure)),
             Serving.exportNames(export, addresses));
     tellKind(region);
     return serving;
