@@ -33,7 +33,7 @@ public record Listening(
   /**
    * Checks what belongs together.
    *
-   * @throws UserException if TLS is wanted without keys, or a mode is none
+   * @throws UserException if a mode is none
    */
   public Listening {
     addresses = List.copyOf(addresses);
@@ -41,11 +41,6 @@ public record Listening(
     if ((socketMode & ~MODE_MASK) != 0) {
       throw new UserException(
           "mode " + Integer.toOctalString(socketMode) + " of a unix socket: not 0 to 777");
-    }
-    for (NbdUri address : addresses) {
-      if (keys == null && (tls != TlsPolicy.OFF || address.tls())) {
-        throw new UserException(address + ": TLS needs certificates or pre-shared keys; name them");
-      }
     }
   }
 
@@ -75,9 +70,20 @@ public record Listening(
     return new Listening(addresses, inherited, insecure, socketMode, socketOwner, policy, itsKeys);
   }
 
-  /** What clients of this address have to do. */
+  /**
+   * What clients of this address have to do.
+   *
+   * @throws UserException if that is TLS, and there are no keys
+   */
   Tls tlsOf(NbdUri address) {
     TlsPolicy policy = address.tls() ? TlsPolicy.REQUIRED : tls;
-    return keys == null || policy == TlsPolicy.OFF ? Tls.NONE : new ServerTls(policy, keys);
+    if (policy == TlsPolicy.OFF) {
+      return Tls.NONE;
+    }
+    if (keys == null) {
+      throw new UserException(
+          "cannot listen on " + address + ": TLS needs certificates or pre-shared keys");
+    }
+    return new ServerTls(policy, keys);
   }
 }
