@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import jpcache.base.UserException;
+import jpcache.nbd.Listening;
 import jpcache.nbd.NbdUri;
 import org.jspecify.annotations.Nullable;
 import org.tomlj.Toml;
@@ -156,7 +157,8 @@ final class ConfigFile {
 
   /** What is wrong, without the option's name, which stands before it. */
   private static String reason(ParameterException e) {
-    return String.valueOf(e.getMessage()).replaceFirst("^Invalid value for option '[^']*'[^:]*: ", "");
+    return String.valueOf(e.getMessage())
+        .replaceFirst("^Invalid value for option '[^']*'[^:]*: ", "");
   }
 
   private UserException wrong(TomlTable table, String where, String key, String what) {
@@ -174,13 +176,14 @@ final class ConfigFile {
   }
 
   private ServePlan plan(Consumer<String> notice) {
-    List<NbdUri> addresses;
+    Listening listening;
     try {
-      addresses = listen.addresses();
+      listening = listen.listening(listen.addresses());
     } catch (UserException e) {
-      throw new UserException(file + ": listen: " + e.getMessage(), e);
+      String message = String.valueOf(e.getMessage()).replaceFirst("^--", "");
+      throw new UserException(file + ": " + message, e);
     }
-    for (NbdUri address : addresses) {
+    for (NbdUri address : listening.addresses()) {
       if (!address.exportName().isEmpty()) {
         throw new UserException(
             file + ": listen: " + address + ": the exports' names are those of the tables");
@@ -192,7 +195,7 @@ final class ConfigFile {
       throw new UserException(
           file + ": default-export = \"" + byDefault + "\": there is no such table");
     }
-    return new ServePlan(listen, oversight, addresses, byDefault, () -> openAll(notice));
+    return new ServePlan(listening, oversight, byDefault, () -> openAll(notice));
   }
 
   private Map<String, ServedCache> openAll(Consumer<String> notice) {
@@ -203,8 +206,7 @@ final class ConfigFile {
       } catch (Throwable e) {
         caches.values().forEach(ServedCache::abandon);
         if (e instanceof UserException) {
-          throw new UserException(
-              file + ": [export." + export.getKey() + "] " + e.getMessage(), e);
+          throw new UserException(file + ": [export." + export.getKey() + "] " + e.getMessage(), e);
         }
         throw e;
       }

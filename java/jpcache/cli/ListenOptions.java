@@ -29,7 +29,7 @@ final class ListenOptions {
   @Option(
       names = "--insecure",
       description = "Allow other machines to connect without TLS, and to read the metrics.")
-  boolean insecure;
+  private boolean insecure;
 
   @Option(
       names = "--socket-mode",

@@ -51,7 +51,8 @@ final class Oversight implements AutoCloseable {
     Answer run(String export, ServedCache cache, List<String> arguments);
   }
 
-  private static final Map<String, Setting> SETTINGS = Map.of("gc-percent", Oversight::setGcPercent);
+  private static final Map<String, Setting> SETTINGS =
+      Map.of("gc-percent", Oversight::setGcPercent);
 
   private final Serving serving;
   private final StopSignal stop;
@@ -107,8 +108,7 @@ final class Oversight implements AutoCloseable {
     for (ServedCache cache : new LinkedHashSet<>(serving.caches().values())) {
       try {
         control.add(
-            ControlServer.start(
-                ControlPaths.toListen(cache.cachePath()), commands(name(cache))));
+            ControlServer.start(ControlPaths.toListen(cache.cachePath()), commands(name(cache))));
       } catch (UserException e) {
         notice.accept(
             e.getMessage() + ": " + cache.cachePath() + " cannot be controlled by its path");

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import jpcache.nbd.Listening;
 import jpcache.nbd.NbdServerOptions;
 import jpcache.nbd.NbdUri;
 import org.jspecify.annotations.Nullable;
@@ -86,11 +85,11 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private ServePlan commandLine() {
-    Set<String> names = Serving.exportNames(export, listen.addresses());
+    List<NbdUri> addresses = listen.addresses();
+    Set<String> names = Serving.exportNames(export, addresses);
     return new ServePlan(
-        listen,
+        listen.listening(addresses),
         oversight,
-        listen.addresses(),
         names.iterator().next(),
         () -> Serving.underNames(exported.open(this::notice), names));
   }
@@ -100,9 +99,8 @@ final class ServeCommand implements Callable<Integer> {
       NbdUri address = NbdUri.unix(made.socket().toString(), "");
       ServePlan plan =
           new ServePlan(
-              listen,
+              listen.listening(List.of(address)),
               oversight,
-              List.of(address),
               "",
               () ->
                   Serving.underNames(
@@ -128,15 +126,14 @@ final class ServeCommand implements Callable<Integer> {
 
   /** Serves until it is stopped; {@code served} runs when clients can connect. */
   private void serve(ServePlan plan, StopSignal stop, Runnable served) {
-    Listening listening = plan.listen().listening(plan.addresses());
     try (Serving serving =
             Serving.start(
-                NbdServerOptions.defaults().withListening(listening),
+                NbdServerOptions.defaults().withListening(plan.listening()),
                 plan.open().get(),
                 plan.defaultExport());
         Oversight _ =
             Oversight.start(
-                serving, stop, plan.oversight(), plan.listen().insecure, this::notice)) {
+                serving, stop, plan.oversight(), plan.listening().insecure(), this::notice)) {
       served.run();
       ready(serving);
       stop.await();

@@ -108,7 +108,8 @@ final class Serving implements AutoCloseable {
   void register(Registry registry) {
     server.register(registry);
     if (several()) {
-      caches.forEach((name, cache) -> cache.cache().register(registry.labelled(EXPORT_LABEL, name)));
+      caches.forEach(
+          (name, cache) -> cache.cache().register(registry.labelled(EXPORT_LABEL, name)));
     } else {
       first().cache().register(registry);
     }

@@ -131,8 +131,7 @@ public final class Registry {
     String own = label(labelName, labelValue);
     for (Family family : families()) {
       for (Series shown : family.series()) {
-        boolean labelled =
-            !labelName.isEmpty() && shown.label().startsWith(labelName + "=\"");
+        boolean labelled = !labelName.isEmpty() && shown.label().startsWith(labelName + "=\"");
         if (labelled && !(shown.label() + ",").startsWith(own + ",")) {
           continue;
         }
