@@ -18,6 +18,9 @@ public final class LogReplay {
   public interface KeyVisitor {
     /** Key number {@code key} of {@code kset} is live; the kset is valid during the call only. */
     void key(Kset kset, int key);
+
+    /** The walk has come to dirty_tail: the backing device has all before. Once, or never. */
+    default void dirtyFromHere() {}
   }
 
   /**
@@ -60,10 +63,13 @@ public final class LogReplay {
     long ksets = 0;
     long dirtyBytes = 0;
     long allBytes = 0;
-    boolean dirty = reader.head().equals(media.dirtyTail());
+    boolean dirty = false;
     while (reader.next()) {
       Kset kset = reader.kset();
-      dirty |= reader.ksetPosition().equals(media.dirtyTail());
+      if (!dirty && reader.ksetPosition().equals(media.dirtyTail())) {
+        dirty = true;
+        visitor.dirtyFromHere();
+      }
       if (kset.isLast()) {
         continue;
       }
@@ -84,7 +90,10 @@ public final class LogReplay {
       }
     }
     used.or(reader.segmentsVisited());
-    dirty |= reader.head().equals(media.dirtyTail());
+    if (!dirty && reader.head().equals(media.dirtyTail())) {
+      dirty = true;
+      visitor.dirtyFromHere();
+    }
     if (!dirty) {
       checkDirtyChain(media, logicalBytes);
     }

@@ -11,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import jpcache.base.Errno;
 import jpcache.block.MemoryBlockDevice;
@@ -259,8 +260,8 @@ class NbdRepliesTest {
       long at = 0;
       int replies = 0;
       while (at < 8 * MIB) {
-        List<Extent> extents =
-            client.command(NbdClient.BLOCK_STATUS, 0, at, 8 * MIB - at).extents().get(1);
+        Reply reply = client.command(NbdClient.BLOCK_STATUS, 0, at, 8 * MIB - at);
+        List<Extent> extents = Objects.requireNonNull(reply.extents().get(1));
         assertEquals(StatusExtents.MOST_EXTENTS, extents.size());
         for (Extent extent : extents) {
           assertEquals(new Extent(512, at / 512 % 2 == 0 ? 3 : 0), extent);

@@ -34,7 +34,7 @@ class HandshakeTest {
           Exports.of(
               List.of(
                   Export.of("first", first), new Export("zweite ü", "the other", second, true))),
-          Tls.Policy.OFF,
+          TlsPolicy.OFF,
           () -> stopping,
           replies);
 
@@ -306,7 +306,7 @@ class HandshakeTest {
     failing.add(ByteBuffer.allocate(8).putInt(4, Integer.MAX_VALUE).array());
     failing.add(new byte[Handshake.MAX_OPTION_BYTES + 1]);
     for (byte[] data : failing) {
-      Handshake victim = withTls(Tls.Policy.OFF);
+      Handshake victim = withTls(TlsPolicy.OFF);
       answer(victim, 8);
       assertEquals(NbdClient.REP_ACK, answer(victim, 10, good));
       assertTrue(answer(victim, 9, data) < 0);
@@ -326,7 +326,7 @@ class HandshakeTest {
 
   // ---- TLS ----------------------------------------------------------------------------------
 
-  private Handshake withTls(Tls.Policy policy) {
+  private Handshake withTls(TlsPolicy policy) {
     Handshake other =
         new Handshake(Exports.of(List.of(Export.of("first", first))), policy, () -> false, replies);
     replies.take();
@@ -349,17 +349,17 @@ class HandshakeTest {
   @Test
   void demandsTlsBeforeAnythingButAbort() {
     for (int option : new int[] {3, 6, 7, 8, 9, 10, 11, 99}) {
-      assertEquals(NbdProtocol.REP_ERR_TLS_REQD, answer(withTls(Tls.Policy.REQUIRED), option));
+      assertEquals(NbdProtocol.REP_ERR_TLS_REQD, answer(withTls(TlsPolicy.REQUIRED), option));
     }
-    assertEquals(NbdClient.REP_ACK, answer(withTls(Tls.Policy.REQUIRED), 2));
-    Handshake victim = withTls(Tls.Policy.REQUIRED);
+    assertEquals(NbdClient.REP_ACK, answer(withTls(TlsPolicy.REQUIRED), 2));
+    Handshake victim = withTls(TlsPolicy.REQUIRED);
     assertEquals(Handshake.Phase.CLOSED, victim.accept(ByteBuffer.wrap(option(1, bytes("first")))));
     assertEquals(0, replies.take().length);
   }
 
   @Test
   void forgetsWithTlsWhatWasNegotiatedBefore() {
-    Handshake tls = withTls(Tls.Policy.ON);
+    Handshake tls = withTls(TlsPolicy.ON);
     assertEquals(NbdClient.REP_ACK, answer(tls, 8));
     answer(tls, 10, NbdClient.contextRequest("first", "base:allocation"));
     ByteBuffer in = ByteBuffer.wrap(concat(option(5), option(3)));
@@ -488,7 +488,7 @@ class HandshakeTest {
                   List.of(
                       Export.of("first", first),
                       new Export("zweite ü", "the other", second, true))),
-              Tls.Policy.OFF,
+              TlsPolicy.OFF,
               () -> false,
               pieces);
       ByteBuffer in = ByteBuffer.wrap(all).limit(0);
@@ -511,7 +511,7 @@ class HandshakeTest {
     for (int round = 0; round < 20_000; round++) {
       Handshake victim =
           new Handshake(
-              Exports.of(List.of(Export.of("", first))), Tls.Policy.OFF, () -> false, replies);
+              Exports.of(List.of(Export.of("", first))), TlsPolicy.OFF, () -> false, replies);
       byte[] data = new byte[random.nextInt(64)];
       random.nextBytes(data);
       for (int i = 0; i < Math.min(data.length, 4); i++) {
