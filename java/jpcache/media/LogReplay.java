@@ -24,6 +24,8 @@ public final class LogReplay {
    * What a replay found besides the keys.
    *
    * @param head key_head: where the log ends and goes on growing
+   * @param newest where its newest kset begins, an ordinary or a last one; the head if there is
+   *     none
    * @param used the cache segments that hold ksets of the log, or data that a live key points to
    * @param logSegments those of them that hold ksets
    * @param keys how many live keys there were
@@ -36,6 +38,7 @@ public final class LogReplay {
    */
   public record Summary(
       Position head,
+      Position newest,
       BitSet used,
       BitSet logSegments,
       long keys,
@@ -60,9 +63,11 @@ public final class LogReplay {
     long ksets = 0;
     long dirtyBytes = 0;
     long allBytes = 0;
+    Position newest = reader.head();
     boolean dirty = reader.head().equals(media.dirtyTail());
     while (reader.next()) {
       Kset kset = reader.kset();
+      newest = reader.ksetPosition();
       dirty |= reader.ksetPosition().equals(media.dirtyTail());
       if (kset.isLast()) {
         continue;
@@ -90,6 +95,7 @@ public final class LogReplay {
     }
     return new Summary(
         reader.head(),
+        newest,
         used,
         (BitSet) reader.segmentsVisited().clone(),
         live,
