@@ -1,0 +1,80 @@
+package jpcache.support;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.BitSet;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * Memory of a simulated device that can be put back to what it was, in a time that depends on what
+ * has changed since and not on the size of the device: a laboratory does so for each of a hundred
+ * thousand states.
+ *
+ * <p>Whoever stores into {@link #bytes} says so by {@link #changes}. One thread at a time.
+ */
+public final class PagedMemory {
+  private static final int PAGE_BYTES = 4096;
+
+  /** What a memory held. Pages that are not in it were zero. */
+  public static final class Image {
+    private final Map<Integer, byte[]> pages = new HashMap<>();
+  }
+
+  private final MemorySegment bytes;
+
+  /** Pages that may not be zero, and those that may differ from {@link #loaded}. */
+  private final BitSet used = new BitSet();
+
+  private final BitSet changed = new BitSet();
+  private Image loaded = new Image();
+
+  /** A memory of zeros. */
+  public PagedMemory(MemorySegment bytes) {
+    this.bytes = bytes;
+  }
+
+  public MemorySegment bytes() {
+    return bytes;
+  }
+
+  /** To be called for each range that is stored into. */
+  public void changes(long offsetBytes, long lengthBytes) {
+    int from = (int) (offsetBytes / PAGE_BYTES);
+    int to = (int) ((offsetBytes + lengthBytes + PAGE_BYTES - 1) / PAGE_BYTES);
+    used.set(from, to);
+    changed.set(from, to);
+  }
+
+  /** Keeps what the memory holds now. */
+  public Image save() {
+    Image image = new Image();
+    used.stream().forEach(page -> image.pages.put(page, page(page).toArray(ValueLayout.JAVA_BYTE)));
+    return image;
+  }
+
+  /** Puts back what was kept, of this memory or of another of the same size. */
+  public void load(Image image) {
+    if (image != loaded) {
+      changed.or(used);
+      image.pages.keySet().forEach(changed::set);
+      loaded = image;
+    }
+    changed.stream()
+        .forEach(page -> {
+          byte[] was = image.pages.get(page);
+          if (was == null) {
+            page(page).fill((byte) 0);
+          } else {
+            page(page).copyFrom(MemorySegment.ofArray(was));
+          }
+        });
+    used.or(changed);
+    changed.clear();
+  }
+
+  private MemorySegment page(int page) {
+    long at = (long) page * PAGE_BYTES;
+    return bytes.asSlice(at, Math.min(PAGE_BYTES, bytes.byteSize() - at));
+  }
+}
