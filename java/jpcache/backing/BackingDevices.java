@@ -104,7 +104,7 @@ public final class BackingDevices {
         path,
         geometry,
         options.readOnly(),
-        new PooledIo(options.threads()),
+        options.startIo(LOG, name),
         direct,
         plain,
         this::release);

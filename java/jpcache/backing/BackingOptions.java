@@ -6,29 +6,65 @@ import jpcache.base.UserException;
  * How to open a backing device.
  *
  * @param readOnly nothing is ever written, and other readers are let in
- * @param threads how many reads and writes the kernel is given at once, 1 to {@value #MAX_THREADS}
+ * @param way how requests reach the kernel
+ * @param depth how many of them the kernel is given at once, 1 to {@value #MAX_DEPTH}
  */
-public record BackingOptions(boolean readOnly, int threads) {
+public record BackingOptions(boolean readOnly, Way way, int depth) {
   /** Where more no longer helped, see docs/backing.md. */
-  public static final int DEFAULT_THREADS = 32;
+  public static final int DEFAULT_DEPTH = 32;
 
-  public static final int MAX_THREADS = 256;
+  public static final int MAX_DEPTH = 256;
+
+  /** How requests reach the kernel. */
+  public enum Way {
+    /** By io_uring where the kernel, and whoever runs us, allows it; otherwise by the pool. */
+    AUTO,
+    /** By io_uring. */
+    URING,
+    /** By threads that block, one for each request. */
+    POOL
+  }
 
   public BackingOptions {
-    if (threads < 1 || threads > MAX_THREADS) {
-      throw new UserException("backing threads " + threads + ": choose from 1 to " + MAX_THREADS);
+    if (depth < 1 || depth > MAX_DEPTH) {
+      throw new UserException("backing depth " + depth + ": choose from 1 to " + MAX_DEPTH);
     }
   }
 
   public static BackingOptions readWrite() {
-    return new BackingOptions(false, DEFAULT_THREADS);
+    return new BackingOptions(false, Way.AUTO, DEFAULT_DEPTH);
   }
 
   public static BackingOptions forReading() {
-    return new BackingOptions(true, DEFAULT_THREADS);
+    return new BackingOptions(true, Way.AUTO, DEFAULT_DEPTH);
   }
 
-  public BackingOptions withThreads(int count) {
-    return new BackingOptions(readOnly, count);
+  public BackingOptions withWay(Way other) {
+    return new BackingOptions(readOnly, other, depth);
+  }
+
+  public BackingOptions withDepth(int other) {
+    return new BackingOptions(readOnly, way, other);
+  }
+
+  /** Starts what takes the requests to the kernel, for a device of this name. */
+  RawIo startIo(System.Logger log, String name) {
+    if (way == Way.POOL) {
+      return new PooledIo(depth);
+    }
+    try {
+      return UringIo.start(depth);
+    } catch (Ring.UnavailableException e) {
+      if (way == Way.URING) {
+        throw new UserException(
+            name + ": io_uring is not to be had: " + e.getMessage() + "; serve with the pool", e);
+      }
+      log.log(
+          System.Logger.Level.INFO,
+          "{0}: io_uring is not to be had ({1}): threads do its work",
+          name,
+          e.getMessage());
+      return new PooledIo(depth);
+    }
   }
 }

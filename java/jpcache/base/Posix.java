@@ -32,6 +32,10 @@ public final class Posix {
   public static final int MAP_PRIVATE = 2;
   public static final int MAP_ANONYMOUS = 0x20;
 
+  public static final int FALLOC_FL_KEEP_SIZE = 1;
+  public static final int FALLOC_FL_PUNCH_HOLE = 2;
+  public static final int FALLOC_FL_ZERO_RANGE = 0x10;
+
   public static final int LOCK_SH = 1;
   public static final int LOCK_EX = 2;
   public static final int LOCK_NB = 4;
@@ -50,6 +54,8 @@ public final class Posix {
       Downcalls.withErrno("ftruncate", FunctionDescriptor.of(INT, INT, LONG));
   private static final MethodHandle POSIX_FALLOCATE =
       Downcalls.plain("posix_fallocate", FunctionDescriptor.of(INT, INT, LONG, LONG));
+  private static final MethodHandle FALLOCATE =
+      Downcalls.withErrno("fallocate", FunctionDescriptor.of(INT, INT, INT, LONG, LONG));
   private static final MethodHandle FLOCK =
       Downcalls.withErrno("flock", FunctionDescriptor.of(INT, INT, INT));
   private static final MethodHandle FCNTL =
@@ -64,6 +70,12 @@ public final class Posix {
       Downcalls.withErrno("mmap", FunctionDescriptor.of(LONG, LONG, LONG, INT, INT, INT, LONG));
   private static final MethodHandle MUNMAP =
       Downcalls.withErrno("munmap", FunctionDescriptor.of(INT, LONG, LONG));
+  private static final MethodHandle EVENTFD =
+      Downcalls.withErrno("eventfd", FunctionDescriptor.of(INT, INT, INT));
+  private static final MethodHandle EVENTFD_READ =
+      Downcalls.withErrno("eventfd_read", FunctionDescriptor.of(INT, INT, LONG));
+  private static final MethodHandle EVENTFD_WRITE =
+      Downcalls.withErrno("eventfd_write", FunctionDescriptor.of(INT, INT, LONG));
   private static final MethodHandle SETENV =
       Downcalls.withErrno("setenv", FunctionDescriptor.of(INT, LONG, LONG, INT));
   private static final MethodHandle STRERROR =
@@ -142,6 +154,17 @@ public final class Posix {
     }
   }
 
+  /** fallocate(2). */
+  public static int fallocate(int fd, int mode, long offsetBytes, long lengthBytes) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) FALLOCATE.invokeExact(state, fd, mode, offsetBytes, lengthBytes), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
   public static int flock(int fd, int operation) {
     try {
       MemorySegment state = Downcalls.errnoState();
@@ -211,6 +234,38 @@ public final class Posix {
       MemorySegment state = Downcalls.errnoState();
       return Downcalls.orNegativeErrno(
           (int) MUNMAP.invokeExact(state, address, lengthBytes), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** A counter whose descriptor is readable when it is not zero; nothing on it ever blocks. */
+  public static int eventfd() {
+    final int nonBlockingAndCloseOnExec = 04000 | 02000000;
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) EVENTFD.invokeExact(state, 0, nonBlockingAndCloseOnExec), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** Makes the counter readable. */
+  public static int raiseEvent(int fd) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno((int) EVENTFD_WRITE.invokeExact(state, fd, 1L), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** Sets the counter to zero; its value goes to 8 bytes at {@code address}. */
+  public static int clearEvent(int fd, long address) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno((int) EVENTFD_READ.invokeExact(state, fd, address), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

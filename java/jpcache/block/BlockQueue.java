@@ -32,6 +32,39 @@ public interface BlockQueue extends AutoCloseable {
    */
   void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done);
 
+  /**
+   * Makes a range read as zeros. A write in all that matters: {@code done} is called as a write's
+   * is, overlapping writes of the batch are in order with it, and once it has completed it survives
+   * what a write survives. Unlike a write it takes no memory of the caller's, may be as long as the
+   * device, and costs little where it is long.
+   *
+   * <p>A long one need not be atomic: while it is under way, and after a crash, some of the range
+   * may be zeros and the rest what it was.
+   *
+   * @param lengthBytes not limited by {@link BlockDevice#MAX_TRANSFER_BYTES}
+   * @param unmap the device may give up the space that the range takes; otherwise a later write to
+   *     it must not fail for want of space
+   * @param fua as for {@link #write}
+   */
+  void writeZeroes(long offsetBytes, long lengthBytes, boolean unmap, boolean fua, Completion done);
+
+  /**
+   * Brings a range into the cache, as far as it is worth it: a hint, which may be ignored and then
+   * completes with 0 all the same. Needs no commit.
+   *
+   * @param lengthBytes not limited by {@link BlockDevice#MAX_TRANSFER_BYTES}
+   * @param done called as a read's is
+   */
+  void prefetch(long offsetBytes, long lengthBytes, Completion done);
+
+  /**
+   * Tells what a range consists of, from its begin to its end or until the sink has enough. The
+   * sink is called before this returns, with no lock held; requests under way may be in it or not.
+   *
+   * @param lengthBytes not limited by {@link BlockDevice#MAX_TRANSFER_BYTES}
+   */
+  void describe(long offsetBytes, long lengthBytes, ExtentSink sink);
+
   /** All writes that completed on any queue before this call are durable when {@code done} is. */
   void flush(Completion done);
 

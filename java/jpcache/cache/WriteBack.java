@@ -10,6 +10,9 @@ import java.util.function.LongConsumer;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import jpcache.extent.Extent;
+import jpcache.extent.ExtentMap;
+import jpcache.extent.Subtree;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
@@ -50,6 +53,7 @@ final class WriteBack {
   private final SegmentTable segments;
   private final BackingDevice backing;
   private final Tails tails;
+  private final ExtentMap map;
 
   private final WriteBatch batch = new WriteBatch();
   private final Semaphore depth = new Semaphore(DEPTH);
@@ -71,12 +75,14 @@ final class WriteBack {
       PmemRegion region,
       SegmentTable segments,
       BackingDevice backing,
-      Tails tails) {
+      Tails tails,
+      ExtentMap map) {
     this.media = media;
     this.region = region;
     this.segments = segments;
     this.backing = backing;
     this.tails = tails;
+    this.map = map;
   }
 
   /**
@@ -97,9 +103,28 @@ final class WriteBack {
     interrupted = errno == 0 ? null : next;
     if (errno == 0) {
       tails.moveDirtyTail(next);
+      markClean();
       writtenBackBytes.addAndGet(collectedBytes);
     }
     return errno;
+  }
+
+  /** What has been brought to the backing device and is still the newest is clean from now on. */
+  private void markClean() {
+    for (int extent = 0; extent < batch.extents(); extent++) {
+      long at = batch.offsetBytes(extent);
+      int place = batch.segmentOffsetBytes(extent);
+      for (long end = at + batch.lengthBytes(extent); at < end; ) {
+        long subtreeEnd = (at & -ExtentMap.SUBTREE_BYTES) + ExtentMap.SUBTREE_BYTES;
+        int length = (int) (Math.min(end, subtreeEnd) - at);
+        Subtree subtree = map.subtree(at);
+        synchronized (subtree) {
+          subtree.markClean(Extent.ofBytes(at, length, batch.segment(extent), place));
+        }
+        at += length;
+        place += length;
+      }
+    }
   }
 
   /** How many bytes of keys have been brought to the backing device, or need not be any more. */

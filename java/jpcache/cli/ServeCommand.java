@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.BackingDevices;
-import jpcache.backing.BackingOptions;
 import jpcache.base.Sizes;
 import jpcache.cache.CacheOptions;
 import jpcache.cache.Durability;
@@ -114,6 +113,7 @@ final class ServeCommand implements Callable<Integer> {
   @Mixin private Oversight.Options oversight;
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
+  @Mixin private BackingIo backingIo;
 
   /** What the user should know; told once it serves, since a failure is one line alone. */
   private final List<String> notices = new ArrayList<>();
@@ -176,7 +176,7 @@ final class ServeCommand implements Callable<Integer> {
   private Serving start(
       String cachePath, @Nullable Long createBytes, String backingPath, List<NbdUri> addresses) {
     CacheOptions options = cacheOptions();
-    BackingDevice device = BackingDevices.open(backingPath, BackingOptions.readWrite());
+    BackingDevice device = BackingDevices.open(backingPath, backingIo.options());
     PmemRegion region;
     try {
       region = openCache(cachePath, createBytes, BackingLabel.of(device));

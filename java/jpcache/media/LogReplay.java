@@ -18,6 +18,9 @@ public final class LogReplay {
   public interface KeyVisitor {
     /** Key number {@code key} of {@code kset} is live; the kset is valid during the call only. */
     void key(Kset kset, int key);
+
+    /** The walk has come to dirty_tail: the backing device has all before. Once, or never. */
+    default void dirtyFromHere() {}
   }
 
   /**
@@ -64,11 +67,14 @@ public final class LogReplay {
     long dirtyBytes = 0;
     long allBytes = 0;
     Position newest = reader.head();
-    boolean dirty = reader.head().equals(media.dirtyTail());
+    boolean dirty = false;
     while (reader.next()) {
       Kset kset = reader.kset();
       newest = reader.ksetPosition();
-      dirty |= reader.ksetPosition().equals(media.dirtyTail());
+      if (!dirty && newest.equals(media.dirtyTail())) {
+        dirty = true;
+        visitor.dirtyFromHere();
+      }
       if (kset.isLast()) {
         continue;
       }
@@ -89,7 +95,10 @@ public final class LogReplay {
       }
     }
     used.or(reader.segmentsVisited());
-    dirty |= reader.head().equals(media.dirtyTail());
+    if (!dirty && reader.head().equals(media.dirtyTail())) {
+      dirty = true;
+      visitor.dirtyFromHere();
+    }
     if (!dirty) {
       checkDirtyChain(media, logicalBytes);
     }

@@ -45,6 +45,12 @@ final class Sockets {
   /** struct msghdr; only its parts are ever used. */
   static final int MESSAGE_BYTES = 56;
 
+  /** Where in struct msghdr the address of its parts is. */
+  static final int MESSAGE_PARTS = 16;
+
+  /** Where in struct msghdr the number of its parts is. */
+  static final int MESSAGE_PART_COUNT = 24;
+
   /** struct pollfd. */
   static final int POLL_BYTES = 8;
 
@@ -53,7 +59,6 @@ final class Sockets {
   private static final int SOCK_CLOEXEC = 02000000;
   private static final int MSG_DONTWAIT = 0x40;
   private static final int MSG_NOSIGNAL = 0x4000;
-  private static final int EVENT_FLAGS = 04000 | 02000000; // EFD_NONBLOCK | EFD_CLOEXEC
 
   private static final MethodHandle SOCKET =
       Downcalls.withErrno("socket", FunctionDescriptor.of(INT, INT, INT, INT));
@@ -79,12 +84,6 @@ final class Sockets {
       Downcalls.withErrno("getsockname", FunctionDescriptor.of(INT, INT, LONG, LONG));
   private static final MethodHandle FCHMOD =
       Downcalls.withErrno("fchmod", FunctionDescriptor.of(INT, INT, INT));
-  private static final MethodHandle EVENTFD =
-      Downcalls.withErrno("eventfd", FunctionDescriptor.of(INT, INT, INT));
-  private static final MethodHandle EVENTFD_READ =
-      Downcalls.withErrno("eventfd_read", FunctionDescriptor.of(INT, INT, LONG));
-  private static final MethodHandle EVENTFD_WRITE =
-      Downcalls.withErrno("eventfd_write", FunctionDescriptor.of(INT, INT, LONG));
 
   private Sockets() {}
 
@@ -227,36 +226,6 @@ final class Sockets {
     try {
       MemorySegment state = Downcalls.errnoState();
       return Downcalls.orNegativeErrno((int) FCHMOD.invokeExact(state, fd, mode), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
-  }
-
-  /** A counter to wait for with {@link #poll}. */
-  static int event() {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) EVENTFD.invokeExact(state, 0, EVENT_FLAGS), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
-  }
-
-  /** Makes the counter readable. */
-  static int raiseEvent(int fd) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) EVENTFD_WRITE.invokeExact(state, fd, 1L), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
-  }
-
-  /** Sets the counter to zero; its value goes to 8 bytes at {@code address}. */
-  static int clearEvent(int fd, long address) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) EVENTFD_READ.invokeExact(state, fd, address), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

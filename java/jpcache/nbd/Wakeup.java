@@ -17,7 +17,7 @@ final class Wakeup implements AutoCloseable {
 
   /** Opens it; a process without descriptors left cannot. */
   Wakeup() {
-    fd = Sockets.event();
+    fd = Posix.eventfd();
     if (fd < 0) {
       throw new UserException("eventfd: " + Errno.text(-fd));
     }
@@ -31,7 +31,7 @@ final class Wakeup implements AutoCloseable {
   /** From any thread, as long as nobody closes. */
   void raise() {
     if (raised.compareAndSet(false, true)) {
-      Sockets.raiseEvent(fd);
+      Posix.raiseEvent(fd);
     }
   }
 
@@ -42,7 +42,7 @@ final class Wakeup implements AutoCloseable {
   /** By the thread that sleeps; {@code scratch} is 8 bytes of its own. */
   void clear(long scratch) {
     // Always read: the write of a raise may come after an earlier clear has taken its flag.
-    Sockets.clearEvent(fd, scratch);
+    Posix.clearEvent(fd, scratch);
     raised.set(false);
   }
 

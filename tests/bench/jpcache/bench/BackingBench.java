@@ -16,6 +16,7 @@ import java.util.concurrent.atomic.LongAdder;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.BackingDevices;
 import jpcache.backing.BackingOptions;
+import jpcache.backing.BackingOptions.Way;
 import jpcache.backing.SyncBacking;
 import jpcache.base.Completion;
 
@@ -27,7 +28,7 @@ import jpcache.base.Completion;
  */
 public final class BackingBench {
   private static final int FILE_BYTES = 512 << 20;
-  private static final int DEPTH = 64;
+  private static final int DEPTH = 128;
   private static final int REQUEST_BYTES = 4096;
 
   private BackingBench() {}
@@ -38,16 +39,20 @@ public final class BackingBench {
     Path file = Files.createTempFile(directory, "backing-bench", ".img");
     try {
       fill(file);
-      System.out.println("threads  read IOPS  us CPU  write IOPS  us CPU  unaligned IOPS  us CPU");
-      for (int threads : new int[] {1, 2, 4, 8, 16, 32, 64}) {
-        StringBuilder row = new StringBuilder(String.format(Locale.ROOT, "%7d", threads));
-        for (Kind kind : Kind.values()) {
-          try (BackingDevice device = open(file, threads)) {
-            run(device, kind, seconds / 4); // warm
-            row.append(run(device, kind, seconds));
+      System.out.println(
+          "way    depth  read IOPS  us CPU  write IOPS  us CPU  unaligned IOPS  us CPU");
+      for (int depth : new int[] {1, 4, 8, 16, 32, 64, 128}) {
+        for (Way way : new Way[] {Way.POOL, Way.URING}) {
+          StringBuilder row =
+              new StringBuilder(String.format(Locale.ROOT, "%-5s  %5d", way, depth));
+          for (Kind kind : Kind.values()) {
+            try (BackingDevice device = open(file, way, depth)) {
+              run(device, kind, seconds / 4); // warm
+              row.append(run(device, kind, seconds));
+            }
           }
+          System.out.println(row);
         }
-        System.out.println(row);
       }
     } finally {
       Files.delete(file);
@@ -61,8 +66,9 @@ public final class BackingBench {
     BOUNCED_READ
   }
 
-  private static BackingDevice open(Path file, int threads) {
-    return BackingDevices.open(file.toString(), BackingOptions.readWrite().withThreads(threads));
+  private static BackingDevice open(Path file, Way way, int depth) {
+    return BackingDevices.open(
+        file.toString(), BackingOptions.readWrite().withWay(way).withDepth(depth));
   }
 
   private static void fill(Path file) throws IOException {
@@ -72,7 +78,7 @@ public final class BackingBench {
     }
     int chunkBytes = 8 << 20;
     try (Arena arena = Arena.ofShared();
-        BackingDevice device = open(file, 1)) {
+        BackingDevice device = open(file, Way.AUTO, 1)) {
       MemorySegment chunk = arena.allocate(chunkBytes, 4096).fill((byte) 0x5A);
       for (int at = 0; at < FILE_BYTES; at += chunkBytes) {
         SyncBacking.write(device, at, chunkBytes, chunk.address());

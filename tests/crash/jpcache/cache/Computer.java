@@ -50,7 +50,8 @@ final class Computer implements AutoCloseable {
 
   /** How a cache is made and served. */
   record Setting(CacheOptions options, boolean dataCrc, int gcPercent) {
-    static final Setting PLAIN = new Setting(new CacheOptions(2, Durability.ACK, 0, 0), false, 90);
+    static final Setting PLAIN =
+        new Setting(CacheOptions.defaults().withLanes(2).withWriteBack(0, 0), false, 90);
 
     Setting withDurability(Durability durability) {
       return new Setting(options.withDurability(durability), dataCrc, gcPercent);

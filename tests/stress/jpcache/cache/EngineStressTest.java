@@ -62,7 +62,8 @@ class EngineStressTest {
       Durability durability) throws Exception {
     long seed = Seeds.next(getClass());
     SimBacking backing = new SimBacking(SectorModel.firstContent(SECTORS), false, seed);
-    CacheOptions options = new CacheOptions(2, durability, 0, 0);
+    CacheOptions options =
+        CacheOptions.defaults().withLanes(2).withDurability(durability).withWriteBack(0, 0);
     try (Arena arena = Arena.ofShared();
         MemoryRegion region = new MemoryRegion(512L << 20)) {
       MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 0);

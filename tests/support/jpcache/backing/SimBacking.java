@@ -56,6 +56,7 @@ public final class SimBacking implements BackingDevice {
   private boolean closed;
   private long changes;
   private long writes;
+  private long zeroedBytes;
   private long flushes;
 
   /** A device with blocks of 512 bytes that is always under power and has these bytes, durably. */
@@ -220,6 +221,11 @@ public final class SimBacking implements BackingDevice {
     return writes;
   }
 
+  /** How many bytes were zeroed without being written. */
+  public synchronized long zeroedBytes() {
+    return zeroedBytes;
+  }
+
   public synchronized long flushes() {
     return flushes;
   }
@@ -271,10 +277,23 @@ public final class SimBacking implements BackingDevice {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
-    int errno = valid(offsetBytes, lengthBytes) ? eventOutcome() : Errno.EINVAL;
+    change(offsetBytes, at(address, lengthBytes), done);
+  }
+
+  /** Space that was given up may come back: what a power cut leaves is decided by sector. */
+  @Override
+  public void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+    synchronized (this) {
+      zeroedBytes += lengthBytes;
+    }
+    change(offsetBytes, MemorySegment.ofArray(new byte[(int) lengthBytes]), done);
+  }
+
+  private void change(long offsetBytes, MemorySegment data, Completion done) {
+    int errno = valid(offsetBytes, data.byteSize()) ? eventOutcome() : Errno.EINVAL;
     submit(() -> {
       if (errno != Errno.EINVAL) {
-        write(offsetBytes, at(address, lengthBytes), errno != 0);
+        write(offsetBytes, data, errno != 0);
       }
       done.complete(errno);
     });
@@ -342,7 +361,7 @@ public final class SimBacking implements BackingDevice {
     }
   }
 
-  private boolean valid(long offsetBytes, int lengthBytes) {
+  private boolean valid(long offsetBytes, long lengthBytes) {
     return offsetBytes >= 0
         && lengthBytes >= 0
         && offsetBytes <= sizeBytes() - lengthBytes

@@ -3,6 +3,7 @@ package jpcache.block;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -36,7 +37,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   /** Chooses requests. */
   @FunctionalInterface
   public interface Chooser {
-    boolean test(long offsetBytes, int lengthBytes);
+    boolean test(long offsetBytes, long lengthBytes);
   }
 
   private static final Chooser NONE = (offset, length) -> false;
@@ -67,6 +68,12 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   private final AtomicInteger flushes = new AtomicInteger();
   private final AtomicInteger fuaWrites = new AtomicInteger();
   private final AtomicInteger heldReads = new AtomicInteger();
+  private final AtomicInteger prefetches = new AtomicInteger();
+
+  /** The minimum blocks that are zeros because they were made so, and those without space. */
+  private final BitSet zeroed = new BitSet();
+
+  private final BitSet holes = new BitSet();
 
   public MemoryBlockDevice(long sizeBytes) {
     this(sizeBytes, 512, false);
@@ -137,6 +144,10 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
 
   public int fuaWrites() {
     return fuaWrites.get();
+  }
+
+  public int prefetches() {
+    return prefetches.get();
   }
 
   public int openQueues() {
@@ -227,16 +238,34 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     private static final int MOST = 1 << 16;
 
     private final long[] offsets = new long[MOST];
-    private final int[] lengths = new int[MOST];
+    private final long[] lengths = new long[MOST];
     private final long[] addresses = new long[MOST];
     private final Completion[] done = new Completion[MOST];
     private int count;
 
-    void add(long offset, int length, long address, Completion completion) {
+    void add(long offset, long length, long address, Completion completion) {
       offsets[count] = offset;
       lengths[count] = length;
       addresses[count] = address;
       done[count++] = completion;
+    }
+  }
+
+  /** In place of a write's address: zeros, and whether their space is given up. */
+  private static final long ZEROS = 0;
+
+  private static final long HOLE = -1;
+
+  /** With the lock held. */
+  private void apply(long offset, long length, long address) {
+    int from = (int) (offset / minimumBlockBytes);
+    int to = from + (int) (length / minimumBlockBytes);
+    zeroed.set(from, to, address == ZEROS || address == HOLE);
+    holes.set(from, to, address == HOLE);
+    if (zeroed.get(from)) {
+      bytes.asSlice(offset, length).fill((byte) 0);
+    } else {
+      MemorySegment.copy(ALL, address, bytes, offset, length);
     }
   }
 
@@ -266,6 +295,16 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     @Override
     public void write(long offset, int length, long address, boolean fua, Completion done) {
       enter("write", offset, length);
+      add(offset, length, address, fua, done);
+    }
+
+    @Override
+    public void writeZeroes(long offset, long length, boolean unmap, boolean fua, Completion done) {
+      enter("write zeroes", offset, length, bytes.byteSize());
+      add(offset, length, unmap ? HOLE : ZEROS, fua, done);
+    }
+
+    private void add(long offset, long length, long address, boolean fua, Completion done) {
       try {
         if (readOnly) {
           violation("a write to a device that is read-only");
@@ -281,6 +320,53 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
       } finally {
         leave();
       }
+    }
+
+    @Override
+    public void prefetch(long offset, long length, Completion done) {
+      enter("prefetch", offset, length, bytes.byteSize());
+      try {
+        prefetches.incrementAndGet();
+        if (failingReads.test(offset, length)) {
+          done.complete(failure);
+        } else if (missing.test(offset, length)) {
+          later(() -> {}, done);
+        } else {
+          done.complete(0);
+        }
+      } finally {
+        leave();
+      }
+    }
+
+    @Override
+    public void describe(long offset, long length, ExtentSink sink) {
+      enter("describe", offset, length, bytes.byteSize());
+      try {
+        int end = (int) ((offset + length) / minimumBlockBytes);
+        boolean more = true;
+        for (int at = (int) (offset / minimumBlockBytes); at < end && more; ) {
+          int next;
+          int flags;
+          lock(lock.readLock());
+          try {
+            flags = flags(at);
+            for (next = at + 1; next < end && flags(next) == flags; ) {
+              next++;
+            }
+          } finally {
+            unlock(lock.readLock());
+          }
+          more = sink.extent((long) (next - at) * minimumBlockBytes, flags);
+          at = next;
+        }
+      } finally {
+        leave();
+      }
+    }
+
+    private int flags(int block) {
+      return (zeroed.get(block) ? ExtentSink.ZERO : 0) | (holes.get(block) ? ExtentSink.HOLE : 0);
     }
 
     @Override
@@ -309,8 +395,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
         lock(lock.writeLock());
         try {
           for (int i = 0; i < writes.count; i++) {
-            MemorySegment.copy(
-                ALL, writes.addresses[i], bytes, writes.offsets[i], writes.lengths[i]);
+            apply(writes.offsets[i], writes.lengths[i], writes.addresses[i]);
           }
         } finally {
           unlock(lock.writeLock());
@@ -368,6 +453,10 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     }
 
     private void enter(String what, long offset, int length) {
+      enter(what, offset, length, MAX_TRANSFER_BYTES);
+    }
+
+    private void enter(String what, long offset, long length, long most) {
       Thread before = user.getAndSet(Thread.currentThread());
       if (before != null) {
         violation(what + " while " + before + " was in the queue");
@@ -377,7 +466,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
       }
       if (((offset | length) & (minimumBlockBytes - 1)) != 0
           || length <= 0
-          || length > MAX_TRANSFER_BYTES
+          || length > most
           || offset < 0
           || offset > bytes.byteSize() - length) {
         violation(what + " of " + length + " at " + offset);

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import jpcache.Seeds;
+import jpcache.base.Posix;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -16,7 +17,7 @@ class ReplyMemoryTest {
   private static final int LIMIT = 4 << 20;
 
   private final long before = NativeMemory.inUseBytes();
-  private final ClientSocket socket = new ClientSocket(Sockets.event());
+  private final ClientSocket socket = new ClientSocket(Posix.eventfd());
   private final ReplyQueue queue =
       new ReplyQueue(socket, Thread.currentThread(), LIMIT, new NbdMetrics());
   private final ReplyMemory memory = new ReplyMemory(LIMIT);

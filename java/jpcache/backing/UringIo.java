@@ -1,0 +1,242 @@
+package jpcache.backing;
+
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.lang.foreign.Arena;
+import java.util.ArrayDeque;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import jpcache.base.Errno;
+import jpcache.base.Posix;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * {@link RawIo} by io_uring: one thread hands the kernel all that has come since it last looked,
+ * and takes all that has ended, in one call.
+ *
+ * <pre>
+ *   any thread                    the ring's thread
+ *   ----------                    -----------------
+ *   waiting.add(request)   ---&gt;   waiting to slots, entries to the ring
+ *   eventfd, if it sleeps         io_uring_enter: submit all, wait for one
+ *                                 completions: free the slot, tell the caller
+ * </pre>
+ *
+ * <p>The kernel has at most as many requests at once as there are slots; those beyond wait in an
+ * unbounded queue, for the reason that {@link PooledIo} gives. What a caller does when it is told
+ * delays the others, so it is to be short; what it submits then goes out with the next call.
+ */
+final class UringIo implements RawIo {
+  private static final Logger LOG = System.getLogger(UringIo.class.getName());
+
+  private static final int OP_POLL_ADD = 6;
+  private static final int POLLIN = 1;
+
+  /** User data of the entry that watches the eventfd; others have their slot's number. */
+  private static final long WAKE = -1;
+
+  private final int wakeFd;
+  private final Thread thread;
+
+  /** Guards the fields below it. */
+  private final Object lock = new Object();
+
+  private final ArrayDeque<Request> waiting = new ArrayDeque<>();
+
+  /** The ring's thread is in the kernel, or about to be, and has seen all that waits. */
+  private boolean asleep;
+
+  private boolean closed;
+
+  /** What is to be done; the meaning of the numbers is the opcode's. */
+  private record Request(
+      int opcode, int fd, long offset, long address, int length, int opFlags, Result done) {}
+
+  private UringIo(int wakeFd, int slots, CompletableFuture<Void> opened) {
+    this.wakeFd = wakeFd;
+    thread =
+        Thread.ofPlatform().daemon().name("backing-ring").unstarted(() -> serve(slots, opened));
+  }
+
+  /**
+   * Starts a ring.
+   *
+   * @param slots how many requests the kernel is given at once; a power of two
+   * @throws Ring.UnavailableException if there is no io_uring to be had
+   */
+  static UringIo start(int slots) throws Ring.UnavailableException {
+    int wakeFd = Posix.eventfd();
+    if (wakeFd < 0) {
+      throw new Ring.UnavailableException("eventfd: " + Errno.text(-wakeFd));
+    }
+    CompletableFuture<Void> opened = new CompletableFuture<>();
+    UringIo io = new UringIo(wakeFd, slots, opened);
+    io.thread.start();
+    try {
+      opened.join();
+    } catch (CompletionException e) {
+      Posix.close(wakeFd);
+      if (e.getCause() instanceof Ring.UnavailableException unavailable) {
+        throw unavailable;
+      }
+      throw e;
+    }
+    return io;
+  }
+
+  @Override
+  public void read(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
+    submit(new Request(Ring.OP_READ, fd, offsetBytes, address, lengthBytes, 0, done));
+  }
+
+  @Override
+  public void write(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
+    submit(new Request(Ring.OP_WRITE, fd, offsetBytes, address, lengthBytes, 0, done));
+  }
+
+  /** The entry has the length where others have the address, and the mode for a length. */
+  @Override
+  public void fallocate(int fd, int mode, long offsetBytes, long lengthBytes, Result done) {
+    submit(new Request(Ring.OP_FALLOCATE, fd, offsetBytes, lengthBytes, mode, 0, done));
+  }
+
+  @Override
+  public void sync(int fd, Result done) {
+    submit(new Request(Ring.OP_FSYNC, fd, 0, 0, 0, Ring.FSYNC_DATASYNC, done));
+  }
+
+  private void submit(Request request) {
+    boolean wake;
+    synchronized (lock) {
+      waiting.add(request);
+      wake = asleep;
+      asleep = false;
+    }
+    if (wake) {
+      Posix.raiseEvent(wakeFd);
+    }
+  }
+
+  @Override
+  public void close() {
+    synchronized (lock) {
+      closed = true;
+    }
+    Posix.raiseEvent(wakeFd);
+  }
+
+  // ---- the ring's thread ----
+
+  private void serve(int slots, CompletableFuture<Void> opened) {
+    Ring ring;
+    try {
+      // One entry more, for the watch on the eventfd; the kernel rounds up to a power of two.
+      ring = Ring.open(2 * slots);
+    } catch (Ring.UnavailableException | RuntimeException | Error e) {
+      opened.completeExceptionally(e);
+      return;
+    }
+    opened.complete(null);
+    try (ring;
+        Arena arena = Arena.ofConfined()) {
+      new Loop(ring, slots, arena.allocate(Long.BYTES, Long.BYTES).address()).run();
+    } finally {
+      Posix.close(wakeFd);
+    }
+  }
+
+  /** What only the ring's thread sees. */
+  private final class Loop {
+    private final Ring ring;
+    private final long scratch;
+    private final @Nullable Request[] slots;
+    private final int[] freeSlots;
+    private int free;
+    private boolean watching;
+
+    Loop(Ring ring, int slotCount, long scratch) {
+      this.ring = ring;
+      this.scratch = scratch;
+      slots = new Request[slotCount];
+      freeSlots = new int[slotCount];
+      for (int slot = 0; slot < slotCount; slot++) {
+        freeSlots[free++] = slot;
+      }
+    }
+
+    void run() {
+      while (true) {
+        if (!watching) {
+          ring.add(OP_POLL_ADD, wakeFd, 0, 0, 0, POLLIN, WAKE);
+          watching = true;
+        }
+        if (takeWaiting()) {
+          return;
+        }
+        int result = ring.enter(!ring.hasCompletion());
+        // EAGAIN, EBUSY: the kernel is short of memory, or wants its completions taken first.
+        if (result < 0
+            && result != -Errno.EINTR
+            && result != -Errno.EAGAIN
+            && result != -Errno.EBUSY) {
+          LOG.log(Level.ERROR, "io_uring_enter: {0}", Errno.text(-result));
+        }
+        synchronized (lock) {
+          asleep = false;
+        }
+        while (ring.hasCompletion()) {
+          long userData = ring.userData();
+          int ended = ring.takeResult();
+          if (userData == WAKE) {
+            Posix.clearEvent(wakeFd, scratch);
+            watching = false;
+          } else {
+            end((int) userData, ended);
+          }
+        }
+      }
+    }
+
+    /**
+     * Writes entries for what waits, as far as there are slots.
+     *
+     * @return whether all is done and nothing may come any more
+     */
+    private boolean takeWaiting() {
+      synchronized (lock) {
+        while (free > 0 && ring.hasRoom()) {
+          Request request = waiting.poll();
+          if (request == null) {
+            asleep = true;
+            return closed && free == slots.length;
+          }
+          int slot = freeSlots[--free];
+          slots[slot] = request;
+          ring.add(
+              request.opcode,
+              request.fd,
+              request.offset,
+              request.address,
+              request.length,
+              request.opFlags,
+              slot);
+        }
+        return false; // completions will bring it back here: nobody needs to wake it
+      }
+    }
+
+    private void end(int slot, int result) {
+      Request request = slots[slot];
+      slots[slot] = null;
+      freeSlots[free++] = slot;
+      if (request == null) {
+        throw new IllegalStateException("io_uring: completion of slot " + slot + ", which is free");
+      }
+      try {
+        request.done.ended(result);
+      } catch (Throwable e) {
+        LOG.log(Level.ERROR, "a completion threw", e);
+      }
+    }
+  }
+}
