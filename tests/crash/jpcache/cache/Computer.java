@@ -9,15 +9,19 @@ import java.util.List;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import jpcache.backing.SimBacking;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.base.UserException;
 import jpcache.block.BlockQueue;
+import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.Layout;
+import jpcache.media.LogReplay;
 import jpcache.media.MediaFormatter;
+import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.pmem.Remains;
 import jpcache.pmem.SimPmem;
@@ -48,22 +52,26 @@ final class Computer implements AutoCloseable {
   private static final long CACHE_BYTES = Layout.MIN_DEVICE_BYTES;
   private static final int BUFFER_BYTES = 8 << 20;
 
-  /** How a cache is made and served. */
-  record Setting(CacheOptions options, boolean dataCrc, int gcPercent) {
+  /**
+   * How a cache is made and served.
+   *
+   * @param segments that it uses of those that it has; few are soon used again
+   */
+  record Setting(CacheOptions options, boolean dataCrc, int gcPercent, int segments) {
     static final Setting PLAIN =
-        new Setting(CacheOptions.defaults().withLanes(2).withWriteBack(0, 0), false, 90);
+        new Setting(CacheOptions.defaults().withLanes(2).withWriteBack(0, 0), false, 90, 6);
 
     Setting withDurability(Durability durability) {
-      return new Setting(options.withDurability(durability), dataCrc, gcPercent);
+      return new Setting(options.withDurability(durability), dataCrc, gcPercent, segments);
     }
 
     Setting withDataCrc() {
-      return new Setting(options, true, gcPercent);
+      return new Setting(options, true, gcPercent, segments);
     }
 
     /** At 0 all that has been written back is collected at once. */
     Setting withGcPercent(int percent) {
-      return new Setting(options, dataCrc, percent);
+      return new Setting(options, dataCrc, percent, segments);
     }
   }
 
@@ -127,6 +135,9 @@ final class Computer implements AutoCloseable {
     setting = how;
     known = nothingYet(how.toString());
     MediaFormatter.format(pmem, how.dataCrc, CacheMode.WRITE_BACK, how.gcPercent);
+    CacheMedia made = media();
+    new MetadataWriter(pmem, made.segments())
+        .cacheInfo(new CacheInfo(0, how.segments, made.info().flags()));
   }
 
   Off save() {
@@ -151,9 +162,11 @@ final class Computer implements AutoCloseable {
 
   /** An orderly stop. What a client has not committed is gone. */
   void stop() {
-    clients.forEach(Client::close);
+    start();
     backing.releaseReads();
+    clients.forEach(Client::close);
     cache().close();
+    power.check();
     known.book.allIsDurable();
     dropEngine();
   }
@@ -290,21 +303,28 @@ final class Computer implements AutoCloseable {
     known.book.allIsDurable();
   }
 
-  /** Reads some sectors, of which the backing device may fail to tell. */
+  /**
+   * Reads some sectors; where the device fails the read may, and where it is slow it ends later.
+   */
   void read(int sector, int count) {
     start();
-    int[] result = {-1};
+    Read read = new Read(sector, count);
     clients
         .get(0)
         .queue()
-        .read((long) sector * SECTOR, count * SECTOR, scratch.address(), e -> result[0] = e);
+        .read((long) sector * SECTOR, count * SECTOR, read.buffer.address(), read);
     power.check();
-    require(result[0] >= 0, "a read is not answered");
-    for (int i = 0; i < count && result[0] == 0; i++) {
-      int got = SectorModel.versionOf(scratch, (long) i * SECTOR, sector + i);
-      int expected = known.book.visible(sector + i);
-      require(got == expected, "sector " + (sector + i) + " reads as " + got + ", not " + expected);
-    }
+  }
+
+  /** From now on reads that the device has to answer end later, and tell what it holds now. */
+  void holdReads() {
+    backing.holdReads();
+  }
+
+  void releaseReads() {
+    start();
+    backing.releaseReads();
+    power.check();
   }
 
   /** One step of maintenance, so much later. Returns in how many nanoseconds the next is due. */
@@ -340,6 +360,11 @@ final class Computer implements AutoCloseable {
   void setGcPercent(int percent) {
     cache().setGcPercent(percent);
     power.check();
+  }
+
+  /** Where the log ends. */
+  Position head() {
+    return LogReplay.run(media(), backing.sizeBytes(), (kset, key) -> {}).head();
   }
 
   /**
@@ -456,6 +481,33 @@ final class Computer implements AutoCloseable {
       enters();
       if (fua || setting.options.durability() == Durability.ACK) {
         known.book.isDurable(number, sector, count);
+      }
+    }
+  }
+
+  /** What was visible when it began, or anything that has entered since. */
+  private final class Read implements Completion {
+    private final MemorySegment buffer;
+    private final int sector;
+    private final int[] expected;
+
+    Read(int sector, int count) {
+      this.sector = sector;
+      expected = IntStream.range(sector, sector + count).map(known.book::visible).toArray();
+      buffer = Arena.ofAuto().allocate((long) count * SECTOR);
+    }
+
+    @Override
+    public void complete(int errno) {
+      if (errno != 0 || power.isOut()) {
+        require(errno == 0 || errno == Errno.EIO, "a read failed with " + errno);
+        return;
+      }
+      for (int i = 0; i < expected.length; i++) {
+        int got = SectorModel.versionOf(buffer, (long) i * SECTOR, sector + i);
+        require(
+            got == expected[i] || known.book.isNewer(got, expected[i]),
+            "sector " + (sector + i) + " reads as " + got + ", not " + expected[i]);
       }
     }
   }

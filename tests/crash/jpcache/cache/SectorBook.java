@@ -86,8 +86,12 @@ final class SectorBook {
   }
 
   boolean permits(int sector, int write) {
-    return write == durable[sector]
-        || (write > 0 && write <= writes && order[write] > order[durable[sector]]);
+    return write == durable[sector] || isNewer(write, durable[sector]);
+  }
+
+  /** Whether a write has entered the cache, and later than another. */
+  boolean isNewer(int write, int other) {
+    return write > 0 && write <= writes && order[write] > order[other];
   }
 
   /** A sector has been found at this write, and stays there until it is written again. */

@@ -16,18 +16,21 @@ import java.util.Map;
 public final class PagedMemory {
   private static final int PAGE_BYTES = 4096;
 
-  /** What a memory held. Pages that are not in it were zero. */
+  /** What a memory held. Pages that are not in it were zero; images share pages. */
   public static final class Image {
-    private final Map<Integer, byte[]> pages = new HashMap<>();
+    private final Map<Integer, byte[]> pages;
+
+    private Image(Map<Integer, byte[]> pages) {
+      this.pages = pages;
+    }
   }
 
   private final MemorySegment bytes;
 
-  /** Pages that may not be zero, and those that may differ from {@link #loaded}. */
-  private final BitSet used = new BitSet();
+  /** What the memory holds, but for the pages that have changed since. */
+  private Image loaded = new Image(Map.of());
 
   private final BitSet changed = new BitSet();
-  private Image loaded = new Image();
 
   /** A memory of zeros. */
   public PagedMemory(MemorySegment bytes) {
@@ -42,22 +45,27 @@ public final class PagedMemory {
   public void changes(long offsetBytes, long lengthBytes) {
     int from = (int) (offsetBytes / PAGE_BYTES);
     int to = (int) ((offsetBytes + lengthBytes + PAGE_BYTES - 1) / PAGE_BYTES);
-    used.set(from, to);
     changed.set(from, to);
   }
 
   /** Keeps what the memory holds now. */
   public Image save() {
-    Image image = new Image();
-    used.stream().forEach(page -> image.pages.put(page, page(page).toArray(ValueLayout.JAVA_BYTE)));
-    return image;
+    if (!changed.isEmpty()) {
+      Map<Integer, byte[]> pages = new HashMap<>(loaded.pages);
+      changed.stream().forEach(page -> pages.put(page, page(page).toArray(ValueLayout.JAVA_BYTE)));
+      changed.clear();
+      loaded = new Image(pages);
+    }
+    return loaded;
   }
 
   /** Puts back what was kept, of this memory or of another of the same size. */
   public void load(Image image) {
     if (image != loaded) {
-      changed.or(used);
-      image.pages.keySet().forEach(changed::set);
+      loaded.pages.forEach(
+          (page, was) -> changed.set(page, changed.get(page) || was != image.pages.get(page)));
+      image.pages.forEach(
+          (page, is) -> changed.set(page, changed.get(page) || is != loaded.pages.get(page)));
       loaded = image;
     }
     changed.stream()
@@ -69,7 +77,6 @@ public final class PagedMemory {
             page(page).copyFrom(MemorySegment.ofArray(was));
           }
         });
-    used.or(changed);
     changed.clear();
   }
 
