@@ -23,6 +23,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.Undrained;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
@@ -117,8 +118,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   /**
-   * Opens the cache on a region: validates its media and replays its log. Nothing is written before
-   * the first request or step.
+   * Opens the cache on a region: validates its media, replays its log, and makes durable what it
+   * has found, should the last process have been killed before it could ({@link Undrained}).
    *
    * <p>The cache uses both devices but does not own them: whoever opened them closes them after it.
    *
@@ -133,6 +134,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
       replayed = new Replayed(media, backing.sizeBytes(), true);
     }
     requireRoomForLastKset(region, replayed.summary.head());
+    Undrained.drain(region, media, replayed.summary);
     return new Cache(region, backing, options, media, replayed);
   }
 
