@@ -197,7 +197,7 @@ final class CutHistory {
   }
 
   private void moveLog(int leftBytes) {
-    if (computer.media().keyTail().equals(computer.head())) {
+    if (end == null && computer.media().keyTail().equals(computer.head())) {
       computer.moveEmptyLog(leftBytes);
     }
   }
