@@ -57,21 +57,30 @@ final class Computer implements AutoCloseable {
    *
    * @param segments that it uses of those that it has; few are soon used again
    */
-  record Setting(CacheOptions options, boolean dataCrc, int gcPercent, int segments) {
+  record Setting(CacheOptions options, boolean dataCrc, int gcPercent, int segments, CacheMode mode) {
     static final Setting PLAIN =
-        new Setting(CacheOptions.defaults().withLanes(2).withWriteBack(0, 0), false, 90, 6);
+        new Setting(CacheOptions.defaults().withLanes(2).withWriteBack(0, 0), false, 90, 6, CacheMode.WRITE_BACK);
 
     Setting withDurability(Durability durability) {
-      return new Setting(options.withDurability(durability), dataCrc, gcPercent, segments);
+      return new Setting(options.withDurability(durability), dataCrc, gcPercent, segments, mode);
     }
 
     Setting withDataCrc() {
-      return new Setting(options, true, gcPercent, segments);
+      return new Setting(options, true, gcPercent, segments, mode);
+    }
+
+    Setting withMode(CacheMode chosen) {
+      return new Setting(options, dataCrc, gcPercent, segments, chosen);
+    }
+
+    Setting withWriteBack(int ageMs, int dirtyPercent) {
+      return new Setting(
+          options.withWriteBack(ageMs, dirtyPercent), dataCrc, gcPercent, segments, mode);
     }
 
     /** At 0 all that has been written back is collected at once. */
     Setting withGcPercent(int percent) {
-      return new Setting(options, dataCrc, percent, segments);
+      return new Setting(options, dataCrc, percent, segments, mode);
     }
   }
 
@@ -85,10 +94,12 @@ final class Computer implements AutoCloseable {
    * What must be so.
    *
    * @param prefix what the backing device alone must hold, up to {@code dirtyTail}
+   * @param direct whether writes have gone to the backing device at once, so that it need not
    */
-  private record Knowledge(SectorBook book, PrefixCheck prefix, Position dirtyTail) {
+  private record Knowledge(
+      SectorBook book, PrefixCheck prefix, Position dirtyTail, boolean direct) {
     Knowledge copy() {
-      return new Knowledge(book.copy(), prefix.copy(), dirtyTail);
+      return new Knowledge(book.copy(), prefix.copy(), dirtyTail, direct);
     }
   }
 
@@ -121,7 +132,10 @@ final class Computer implements AutoCloseable {
 
   private Knowledge nothingYet(String what) {
     return new Knowledge(
-        new SectorBook(SECTORS), new PrefixCheck(pmem, backing, SECTORS, what), new Position(0, 0));
+        new SectorBook(SECTORS),
+        new PrefixCheck(pmem, backing, SECTORS, what),
+        new Position(0, 0),
+        setting.mode == CacheMode.WRITE_THROUGH || setting.mode == CacheMode.WRITE_AROUND);
   }
 
   // ---- on and off ----
@@ -134,7 +148,7 @@ final class Computer implements AutoCloseable {
     power.stay();
     setting = how;
     known = nothingYet(how.toString());
-    MediaFormatter.format(pmem, how.dataCrc, CacheMode.WRITE_BACK, how.gcPercent);
+    MediaFormatter.format(pmem, how.dataCrc, how.mode, how.gcPercent);
     CacheMedia made = media();
     new MetadataWriter(pmem, made.segments())
         .cacheInfo(new CacheInfo(0, how.segments, made.info().flags()));
@@ -246,8 +260,12 @@ final class Computer implements AutoCloseable {
     return known.book;
   }
 
-  PrefixCheck prefix() {
-    return known.prefix;
+  /** What the backing device alone must hold. */
+  void lookAtBackingDevice() {
+    lookAtDirtyTail();
+    if (!known.direct) {
+      WINDOWS.forEach(window -> known.prefix.check(window.first, window.count));
+    }
   }
 
   /** Who moves dirty_tail without the engine says so, after each batch. */
@@ -260,8 +278,10 @@ final class Computer implements AutoCloseable {
 
   /** dirty_tail has moved: looks at what has been written back. */
   private void dirtyTailMoved(Position to) {
-    known.prefix.dirtyTailMoved(known.dirtyTail, to);
-    known = new Knowledge(known.book, known.prefix, to);
+    if (!known.direct) {
+      known.prefix.dirtyTailMoved(known.dirtyTail, to);
+    }
+    known = new Knowledge(known.book, known.prefix, to, known.direct);
     backing.forgetWritten();
   }
 
@@ -340,6 +360,7 @@ final class Computer implements AutoCloseable {
     }
     if (!running.tails().dirtyTail().equals(before)) {
       dirtyTailMoved(running.tails().dirtyTail());
+      known.prefix.noMoreExcuses();
     }
     return dueIn;
   }
@@ -357,6 +378,13 @@ final class Computer implements AutoCloseable {
     }
   }
 
+  void setMode(CacheMode mode) {
+    start();
+    known = new Knowledge(known.book, known.prefix, known.dirtyTail, true);
+    cache().setMode(mode);
+    power.check();
+  }
+
   void setGcPercent(int percent) {
     cache().setGcPercent(percent);
     power.check();
@@ -372,7 +400,12 @@ final class Computer implements AutoCloseable {
    */
   void moveEmptyLog(int leftBytes) {
     EmptyLog.moveToTheEnd(pmem, leftBytes);
-    known = new Knowledge(known.book, known.prefix, media().dirtyTail());
+    logHasBeenMoved();
+  }
+
+  /** A test has moved an empty log. */
+  void logHasBeenMoved() {
+    known = new Knowledge(known.book, known.prefix, media().dirtyTail(), known.direct);
   }
 
   private static void require(boolean holds, String claim) {
@@ -449,6 +482,12 @@ final class Computer implements AutoCloseable {
     }
   }
 
+  /** What is written past the cache is durable when the device is flushed. */
+  private boolean isDurableAtOnce() {
+    return setting.options.durability() == Durability.ACK
+        && cache().mode() != CacheMode.WRITE_AROUND;
+  }
+
   private final class Write implements Completion {
     private final int number = known.book.nextWrite();
     private final int sector;
@@ -479,7 +518,7 @@ final class Computer implements AutoCloseable {
       }
       require(errno == 0, "a write failed with " + errno);
       enters();
-      if (fua || setting.options.durability() == Durability.ACK) {
+      if (fua || isDurableAtOnce()) {
         known.book.isDurable(number, sector, count);
       }
     }

@@ -6,6 +6,7 @@ import java.util.SplittableRandom;
 import jpcache.cache.Computer.AfterCut;
 import jpcache.cache.Computer.Setting;
 import jpcache.cache.Computer.Window;
+import jpcache.media.CacheMode;
 import jpcache.pmem.Remains;
 import org.jspecify.annotations.Nullable;
 
@@ -84,7 +85,7 @@ final class CutHistory {
             .withWriteBack(random.nextBoolean() ? 0 : 500, random.nextInt(2) * 100)
             .withKeepPercent(random.nextInt(2) * 50);
     int gcPercent = gcPercents[random.nextInt(gcPercents.length)];
-    return new Setting(options, random.nextBoolean(), gcPercent, 5 + random.nextInt(4));
+    return new Setting(options, random.nextBoolean(), gcPercent, 5 + random.nextInt(4), CacheMode.WRITE_BACK);
   }
 
   static List<Deed> randomDeeds(SplittableRandom random, int count) {
@@ -197,7 +198,7 @@ final class CutHistory {
   }
 
   private void moveLog(int leftBytes) {
-    if (computer.media().keyTail().equals(computer.head())) {
+    if (end == null && computer.media().keyTail().equals(computer.head())) {
       computer.moveEmptyLog(leftBytes);
     }
   }

@@ -35,7 +35,7 @@ final class Inspection {
     require(log.dirtyTailOnLog(), "dirty_tail " + media.dirtyTail() + " is off the log");
     require(log.staleKeys() == 0, "stale keys: " + log.staleKeys());
     readView(media);
-    prefix();
+    computer.lookAtBackingDevice();
     computer.start();
     Computer.WINDOWS.forEach(w -> computer.read(w.first(), w.count()));
     computer.dropEngine();
@@ -65,12 +65,6 @@ final class Inspection {
         computer.book().found(sector, got);
       }
     }
-  }
-
-  /** The power may have gone after dirty_tail had moved, and before anybody could take note. */
-  private void prefix() {
-    computer.lookAtDirtyTail();
-    Computer.WINDOWS.forEach(w -> computer.prefix().check(w.first(), w.count()));
   }
 
   private FsckReport fsck() {

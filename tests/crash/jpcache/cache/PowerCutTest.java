@@ -7,6 +7,7 @@ import jpcache.Seeds;
 import jpcache.cache.Computer.Setting;
 import jpcache.cache.CutEverywhere.Effort;
 import jpcache.cache.CutEverywhere.Scenario;
+import jpcache.media.CacheMode;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -18,6 +19,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class PowerCutTest {
   private static final Effort FAST = new Effort(64, 31, 7, 3);
   private static final Setting PLAIN = Setting.PLAIN;
+
+  /** Written back when it is old, or when there is need. */
+  private static final Setting LAZY = PLAIN.withWriteBack(500, 100);
 
   static List<Scenario> scenarios() {
     return List.of(
@@ -158,6 +162,48 @@ class PowerCutTest {
               c.put(8, 4);
               c.settle();
             }),
+        new Scenario("a batch that failed, and less to write back", LAZY, c -> {}, c -> {
+          c.put(0, 4);
+          c.step(0);
+          c.put(8, 4);
+          c.setGcPercent(0); // all of it has to go
+          c.backing.fail(1000);
+          c.step(0);
+          c.backing.fail(0);
+          c.setGcPercent(90); // only what is old has to
+          c.step(20_000);
+        }),
+        new Scenario("a fill that a write overtakes", PLAIN, c -> {}, c -> {
+          c.holdReads();
+          c.read(0, 16);
+          c.put(4, 2);
+          c.releaseReads();
+          c.put(20, 2);
+        }),
+        new Scenario("write-through", PLAIN.withMode(CacheMode.WRITE_THROUGH), c -> {}, c -> {
+          c.put(0, 8);
+          c.put(4, 2);
+          c.settle();
+          c.put(6, 4);
+        }),
+        new Scenario("write-around", PLAIN.withMode(CacheMode.WRITE_AROUND), c -> {}, c -> {
+          c.put(0, 8);
+          c.read(0, 12);
+          c.put(4, 2);
+          c.flush();
+          c.settle();
+          c.put(6, 4);
+        }),
+        new Scenario("changes of the mode", PLAIN, c -> c.put(0, 4), c -> {
+          c.setMode(CacheMode.WRITE_THROUGH);
+          c.put(2, 4);
+          c.settle();
+          c.setMode(CacheMode.WRITE_ONLY);
+          c.put(3, 4);
+          c.setMode(CacheMode.WRITE_BACK);
+          c.put(4, 4);
+          c.settle();
+        }),
         new Scenario(
             "rescue",
             PLAIN,

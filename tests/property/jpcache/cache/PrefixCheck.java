@@ -56,6 +56,11 @@ final class PrefixCheck {
     excused.or(sectors);
   }
 
+  /** A batch has come to its end, and it was no shorter than any that did not. */
+  void noMoreExcuses() {
+    excused.clear();
+  }
+
   void dirtyTailMoved(Position from, Position to) {
     CacheMedia media = CacheMedia.read(region.name(), region.view());
     LogReader reader = new LogReader(media, from, backing.sizeBytes());

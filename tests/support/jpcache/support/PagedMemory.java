@@ -5,6 +5,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Memory of a simulated device that can be put back to what it was, in a time that depends on what
@@ -18,9 +19,9 @@ public final class PagedMemory {
 
   /** What a memory held. Pages that are not in it were zero; images share pages. */
   public static final class Image {
-    private final Map<Integer, byte[]> pages;
+    private final Map<Integer, MemorySegment> pages;
 
-    private Image(Map<Integer, byte[]> pages) {
+    private Image(Map<Integer, MemorySegment> pages) {
       this.pages = pages;
     }
   }
@@ -51,8 +52,8 @@ public final class PagedMemory {
   /** Keeps what the memory holds now. */
   public Image save() {
     if (!changed.isEmpty()) {
-      Map<Integer, byte[]> pages = new HashMap<>(loaded.pages);
-      changed.stream().forEach(page -> pages.put(page, page(page).toArray(ValueLayout.JAVA_BYTE)));
+      Map<Integer, MemorySegment> pages = new HashMap<>(loaded.pages);
+      changed.stream().forEach(page -> pages.put(page, copy(page)));
       changed.clear();
       loaded = new Image(pages);
     }
@@ -63,22 +64,32 @@ public final class PagedMemory {
   @SuppressWarnings("ReferenceEquality") // images share the arrays of pages that did not change
   public void load(Image image) {
     if (image != loaded) {
-      loaded.pages.forEach(
-          (page, was) -> changed.set(page, changed.get(page) || was != image.pages.get(page)));
-      image.pages.forEach(
-          (page, is) -> changed.set(page, changed.get(page) || is != loaded.pages.get(page)));
-      loaded = image;
+      addDifferences(loaded, image);
+      addDifferences(image, loaded);
     }
-    changed.stream()
-        .forEach(page -> {
-          byte[] was = image.pages.get(page);
-          if (was == null) {
-            page(page).fill((byte) 0);
-          } else {
-            page(page).copyFrom(MemorySegment.ofArray(was));
-          }
-        });
+    changed.stream().forEach(page -> restore(page, image.pages.get(page)));
     changed.clear();
+    loaded = image;
+  }
+
+  private void addDifferences(Image from, Image to) {
+    from.pages.forEach((page, copy) -> {
+      if (!copy.equals(to.pages.get(page))) { // images share what has not changed
+        changed.set(page);
+      }
+    });
+  }
+
+  private MemorySegment copy(int page) {
+    return MemorySegment.ofArray(page(page).toArray(ValueLayout.JAVA_BYTE));
+  }
+
+  private void restore(int page, @Nullable MemorySegment copy) {
+    if (copy == null) {
+      page(page).fill((byte) 0);
+    } else {
+      page(page).copyFrom(copy);
+    }
   }
 
   private MemorySegment page(int page) {
