@@ -1,16 +1,20 @@
 package jpcache.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import jpcache.base.UserException;
 import jpcache.control.ControlCommand;
 import jpcache.control.ControlCommand.Answer;
 import jpcache.control.ControlPaths;
 import jpcache.control.ControlServer;
+import jpcache.media.CacheMode;
 import jpcache.metrics.MetricsServer;
 import jpcache.metrics.Registry;
 import org.jspecify.annotations.Nullable;
@@ -40,10 +44,12 @@ final class Oversight implements AutoCloseable {
   }
 
   /** What a setting is changed by; the argument is its new value as the user wrote it. */
-  private final Map<String, Consumer<String>> settings = Map.of("gc-percent", this::setGcPercent);
+  private final Map<String, Function<String, Answer>> settings =
+      new TreeMap<>(Map.of("gc-percent", this::setGcPercent, "mode", this::setMode));
 
   private final Serving serving;
   private final StopSignal stop;
+  private final Drains drains;
   private final Registry registry = new Registry();
   private final long startNanos = System.nanoTime();
   private final @Nullable MetricsServer metrics;
@@ -57,6 +63,7 @@ final class Oversight implements AutoCloseable {
       Consumer<String> notice) {
     this.serving = serving;
     this.stop = stop;
+    drains = new Drains(serving.backingPath());
     serving.register(registry);
     registry.gauge("jpcache_uptime_seconds", "", "Since the server started.", this::uptimeSeconds);
     metrics =
@@ -90,7 +97,7 @@ final class Oversight implements AutoCloseable {
 
   private @Nullable ControlServer listen(Options options, Consumer<String> notice) {
     Map<String, ControlCommand> commands =
-        Map.of("status", this::status, "set", this::set, "stop", this::stop);
+        Map.of("status", this::status, "set", this::set, "flush", this::flush, "stop", this::stop);
     if (options.control != null) {
       return ControlServer.start(options.control.toAbsolutePath(), commands);
     }
@@ -122,23 +129,42 @@ final class Oversight implements AutoCloseable {
 
   private Answer set(List<String> arguments) {
     requireCount("set", arguments, 2);
-    Consumer<String> setting = settings.get(arguments.getFirst());
+    Function<String, Answer> setting = settings.get(arguments.getFirst());
     if (setting == null) {
       throw new UserException(
           "no such setting: "
               + arguments.getFirst()
-              + "; there is "
+              + "; there are "
               + String.join(", ", settings.keySet()));
     }
-    setting.accept(arguments.getLast());
-    return Answer.of();
+    return setting.apply(arguments.getLast());
   }
 
-  private void setGcPercent(String value) {
+  private Answer setGcPercent(String value) {
     if (!value.matches("\\d{1,3}")) {
       throw new UserException("gc-percent " + value + ": not a whole number");
     }
     serving.cache().setGcPercent(Integer.parseInt(value));
+    return Answer.of();
+  }
+
+  private Answer setMode(String value) {
+    CacheMode mode = CacheSettings.parseMode(value);
+    List<String> lines = new ArrayList<>(drains.begun(serving.cache().setMode(mode)).lines());
+    String notice = CacheSettings.kernelNotice(serving.cachePath(), mode);
+    if (notice != null) {
+      lines.add(SetCommand.NOTICE + notice);
+    }
+    return new Answer(lines, null);
+  }
+
+  /** Begins one, or looks how it stands with the one of this number. */
+  private Answer flush(List<String> arguments) {
+    if (arguments.isEmpty()) {
+      return drains.begun(serving.cache().drain());
+    }
+    requireCount("flush", arguments, 1);
+    return drains.look(arguments.getFirst());
   }
 
   private Answer stop(List<String> arguments) {
@@ -149,6 +175,13 @@ final class Oversight implements AutoCloseable {
   private static void requireCount(String command, List<String> arguments, int count) {
     if (arguments.size() != count) {
       throw new UserException(command + ": takes " + count + " arguments, got " + arguments.size());
+    }
+  }
+
+  /** Tells those who wait for the end of the process that not all went well. */
+  void tellStopFailed(String why) {
+    if (control != null) {
+      control.tell(StopCommand.FAILED + why);
     }
   }
 

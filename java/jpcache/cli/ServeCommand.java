@@ -10,6 +10,7 @@ import java.util.concurrent.Callable;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.BackingDevices;
 import jpcache.base.Sizes;
+import jpcache.base.UserException;
 import jpcache.cache.CacheOptions;
 import jpcache.cache.Durability;
 import jpcache.media.CacheInfo;
@@ -142,12 +143,21 @@ final class ServeCommand implements Callable<Integer> {
             ? List.of(NbdUri.defaultListen())
             : listen.stream().map(NbdUri::parse).toList();
     try (Serving serving = start(cachePath, create, backingPath, addresses);
-        Oversight _ = Oversight.start(serving, stop, oversight, insecure, this::notice)) {
+        Oversight watched = Oversight.start(serving, stop, oversight, insecure, this::notice)) {
       ready(serving);
       stop.await();
       if (writeBackOnStop) {
-        serving.stopAndWriteBack();
+        writeBack(serving, watched);
       }
+    }
+  }
+
+  private static void writeBack(Serving serving, Oversight watched) {
+    try {
+      serving.stopAndWriteBack();
+    } catch (UserException e) {
+      watched.tellStopFailed(String.valueOf(e.getMessage()));
+      throw e;
     }
   }
 
@@ -215,6 +225,10 @@ final class ServeCommand implements Callable<Integer> {
     try {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       settings.requireAgreement(path, info);
+      String kernelNotice = CacheSettings.kernelNotice(path, info.mode());
+      if (kernelNotice != null) {
+        notice(kernelNotice);
+      }
       label.check(region, force, this::notice);
       return region;
     } catch (Throwable e) {
