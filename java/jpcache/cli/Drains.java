@@ -16,7 +16,7 @@ import jpcache.control.ControlCommand.Answer;
  *
  * <p>The answer is {@code drain NUMBER LEFT-BYTES} while it goes on, and nothing when it is done.
  *
- * <p>Used by the control socket's thread.
+ * <p>Any thread: each cache may have a control socket.
  */
 final class Drains {
   /** What an answer's line begins with while there is something to wait for. */
@@ -25,35 +25,34 @@ final class Drains {
   /** Who has not asked for so many others is not waiting any more. */
   private static final int KEPT = 64;
 
-  private final String backing;
-  private final Map<Integer, Drain> drains =
+  private record Begun(Drain drain, String backing) {}
+
+  private final Map<Integer, Begun> drains =
       new LinkedHashMap<>() {
         @Override
-        protected boolean removeEldestEntry(Map.Entry<Integer, Drain> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<Integer, Begun> eldest) {
           return size() > KEPT;
         }
       };
   private int last;
 
-  Drains(String backing) {
-    this.backing = backing;
-  }
-
-  Answer begun(Drain drain) {
-    drains.put(++last, drain);
-    return answer(last, drain);
+  synchronized Answer begun(Drain drain, String backing) {
+    Begun begun = new Begun(drain, backing);
+    drains.put(++last, begun);
+    return answer(last, begun);
   }
 
   /** How it stands with one that was begun before. */
-  Answer look(String number) {
-    Drain drain = number.matches("\\d{1,9}") ? drains.get(Integer.valueOf(number)) : null;
-    if (drain == null) {
+  synchronized Answer look(String number) {
+    Begun begun = number.matches("\\d{1,9}") ? drains.get(Integer.valueOf(number)) : null;
+    if (begun == null) {
       throw new UserException("flush " + number + ": there is none of this number");
     }
-    return answer(Integer.parseInt(number), drain);
+    return answer(Integer.parseInt(number), begun);
   }
 
-  private Answer answer(int number, Drain drain) {
+  private Answer answer(int number, Begun begun) {
+    Drain drain = begun.drain();
     if (!drain.hasEnded()) {
       return new Answer(List.of(LINE + number + " " + drain.leftBytes()), null);
     }
@@ -61,7 +60,7 @@ final class Drains {
     if (drain.errno() != 0) {
       throw new UserException(
           "backing "
-              + backing
+              + begun.backing()
               + ": "
               + Errno.text(drain.errno())
               + ": "
