@@ -80,6 +80,7 @@ public final class NbdClient implements AutoCloseable {
   private long nextCookie = 1;
   private boolean zeroes = true;
   private @Nullable TlsClient tls;
+  private final Object tlsTurn = new Object();
   private ByteBuffer decrypted = ByteBuffer.allocate(0);
 
   private NbdClient(SocketChannel channel) {
@@ -366,7 +367,7 @@ public final class NbdClient implements AutoCloseable {
     byte[] plain = new byte[bytes.remaining()];
     bytes.get(plain);
     byte[] encrypted;
-    synchronized (tls) {
+    synchronized (tlsTurn) {
       tls.write(plain);
       encrypted = tls.take();
     }
@@ -399,7 +400,7 @@ public final class NbdClient implements AutoCloseable {
       if (channel.read(encrypted) < 0) {
         return -1;
       }
-      synchronized (tls) {
+      synchronized (tlsTurn) {
         tls.offer(Arrays.copyOf(encrypted.array(), encrypted.position()));
         decrypted = ByteBuffer.wrap(tls.read());
       }
