@@ -37,8 +37,23 @@ public final class LiveFuzz {
   private static final long PATIENCE_NANOS = 10_000_000_000L;
 
   private static final int[] EDGES = {
-    0, 1, 2, 7, 511, 512, 4096, 65535, 65536, (32 << 20) - 1, 32 << 20, (32 << 20) + 512,
-    (128 << 20) + 1, Integer.MAX_VALUE, Integer.MIN_VALUE, -1, -512
+    0,
+    1,
+    2,
+    7,
+    511,
+    512,
+    4096,
+    65535,
+    65536,
+    (32 << 20) - 1,
+    32 << 20,
+    (32 << 20) + 512,
+    (128 << 20) + 1,
+    Integer.MAX_VALUE,
+    Integer.MIN_VALUE,
+    -1,
+    -512
   };
 
   private static final List<Format> FORMATS = List.of(Format.values());
