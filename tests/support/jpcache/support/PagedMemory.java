@@ -61,6 +61,7 @@ public final class PagedMemory {
   }
 
   /** Puts back what was kept, of this memory or of another of the same size. */
+  @SuppressWarnings("ReferenceEquality") // images share the arrays of pages that did not change
   public void load(Image image) {
     if (image != loaded) {
       addDifferences(loaded, image);
