@@ -33,20 +33,30 @@ import org.junit.jupiter.params.provider.EnumSource;
  * Many queues on the same few sectors of one subtree, with threads of their own: what they saw must
  * be linearizable, sector by sector. No socket is in between, so that far more meets than over NBD:
  * writes and commits of several queues, fills that come late, prefetches, extents that are split
- * and covered, write-back, and collection that keeps what is hot.
+ * and covered, write-back and collection.
  */
 class SubtreeHistoryTest {
   private static final int DEVICE_SECTORS = (24 << 20) / SECTOR;
   private static final int FIRST_SECTOR = 1000;
-  private static final int SECTORS = 64;
+
+  /** All meet in one of these rows for a while, then in the next; none is still cached by then. */
+  private static final int ROWS = 24;
+
+  private static final int ROW_SECTORS = 64;
+  private static final int BATCHES_PER_ROW = 64;
   private static final int MOST_SECTORS = 16;
   private static final int CLIENTS = 6;
   private static final int CHURN_BYTES = 1 << 20;
   private static final int CHURN_OFFSET = 12 << 20;
-  private static final int FREE_SEGMENTS = 6;
+
+  /** So much is in use that a few segments more make room to be wanted, and no misses be filled. */
+  private static final int FREE_SEGMENTS = 16;
+
+  private static final int GC_PERCENT = 60;
 
   private final long seed = Seeds.next(getClass());
-  private final SectorHistory history = new SectorHistory(SECTORS);
+  private final SectorHistory history = new SectorHistory(ROWS * ROW_SECTORS);
+  private final AtomicInteger batches = new AtomicInteger();
   private final AtomicInteger churnVersions = new AtomicInteger();
 
   private static long durationNanos() {
@@ -67,7 +77,7 @@ class SubtreeHistoryTest {
     AtomicBoolean over = new AtomicBoolean();
     try (Arena arena = Arena.ofShared();
         MemoryRegion region = new MemoryRegion(512L << 20)) {
-      MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 0);
+      MediaFormatter.format(region, false, CacheMode.WRITE_BACK, GC_PERCENT);
       Cache cache = Cache.open(region, backing, options);
       BlockQueue hog = cache.openQueue();
       MemorySegment some = arena.allocate(4 << 20);
@@ -174,8 +184,9 @@ class SubtreeHistoryTest {
 
     private int batch() {
       List<Request> batch = new ArrayList<>();
+      int row = batches.getAndIncrement() / BATCHES_PER_ROW % ROWS;
       for (int n = 1 + random.nextInt(8); n > 0; n--) {
-        batch.add(request((long) batch.size() * MOST_SECTORS * SECTOR));
+        batch.add(request(row, (long) batch.size() * MOST_SECTORS * SECTOR));
       }
       if (random.nextInt(8) == 0) {
         batch.add(churn());
@@ -185,9 +196,9 @@ class SubtreeHistoryTest {
       return batch.size();
     }
 
-    private Request request(long at) {
+    private Request request(int row, long at) {
       int count = 1 + random.nextInt(MOST_SECTORS);
-      int sector = random.nextInt(SECTORS - count + 1);
+      int sector = row * ROW_SECTORS + random.nextInt(ROW_SECTORS - count + 1);
       long offset = (long) (FIRST_SECTOR + sector) * SECTOR;
       int bytes = count * SECTOR;
       boolean write = random.nextInt(3) == 0;
