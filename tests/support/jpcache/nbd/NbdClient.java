@@ -79,8 +79,11 @@ public final class NbdClient implements AutoCloseable {
   private final Map<Long, Integer> readLengths = new HashMap<>();
   private long nextCookie = 1;
   private boolean zeroes = true;
+
+  /** Guards the engine: one thread sends, another receives. */
+  private final Object tlsLock = new Object();
+
   private @Nullable TlsClient tls;
-  private final Object tlsTurn = new Object();
   private ByteBuffer decrypted = ByteBuffer.allocate(0);
 
   private NbdClient(SocketChannel channel) {
@@ -367,7 +370,7 @@ public final class NbdClient implements AutoCloseable {
     byte[] plain = new byte[bytes.remaining()];
     bytes.get(plain);
     byte[] encrypted;
-    synchronized (tlsTurn) {
+    synchronized (tlsLock) {
       tls.write(plain);
       encrypted = tls.take();
     }
@@ -400,7 +403,7 @@ public final class NbdClient implements AutoCloseable {
       if (channel.read(encrypted) < 0) {
         return -1;
       }
-      synchronized (tlsTurn) {
+      synchronized (tlsLock) {
         tls.offer(Arrays.copyOf(encrypted.array(), encrypted.position()));
         decrypted = ByteBuffer.wrap(tls.read());
       }
