@@ -28,7 +28,9 @@ import picocli.CommandLine.Spec;
     versionProvider = Version.class,
     scope = ScopeType.INHERIT)
 public final class Main implements Callable<Integer> {
-  /** How the JDK's logging writes a line: as all of ours on stderr begin; a journal has the time. */
+  /**
+   * How the JDK's logging writes a line: as all of ours on stderr begin; a journal has the time.
+   */
   private static final String LOG_FORMAT = "java.util.logging.SimpleFormatter.format";
 
   @Spec private CommandSpec spec;
