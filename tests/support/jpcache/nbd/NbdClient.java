@@ -79,7 +79,10 @@ public final class NbdClient implements AutoCloseable {
   private final Map<Long, Integer> readLengths = new HashMap<>();
   private long nextCookie = 1;
   private boolean zeroes = true;
+
+  /** Guards the engine: one thread sends, another receives. */
   private final Object tlsLock = new Object();
+
   private @Nullable TlsClient tls;
   private ByteBuffer decrypted = ByteBuffer.allocate(0);
 
