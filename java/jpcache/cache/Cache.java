@@ -114,7 +114,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     prefetches = new Prefetches(this);
-    directWrites = new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
+    directWrites =
+        new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
     writeBack =
         new WriteBack(media, region, segments, backing, tails, map, log.head(), directWrites);
     collector = new GarbageCollector(media, map, segments, tails, backing.sizeBytes());

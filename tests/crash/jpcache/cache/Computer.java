@@ -57,9 +57,15 @@ final class Computer implements AutoCloseable {
    *
    * @param segments that it uses of those that it has; few are soon used again
    */
-  record Setting(CacheOptions options, boolean dataCrc, int gcPercent, int segments, CacheMode mode) {
+  record Setting(
+      CacheOptions options, boolean dataCrc, int gcPercent, int segments, CacheMode mode) {
     static final Setting PLAIN =
-        new Setting(CacheOptions.defaults().withLanes(2).withWriteBack(0, 0), false, 90, 6, CacheMode.WRITE_BACK);
+        new Setting(
+            CacheOptions.defaults().withLanes(2).withWriteBack(0, 0),
+            false,
+            90,
+            6,
+            CacheMode.WRITE_BACK);
 
     Setting withDurability(Durability durability) {
       return new Setting(options.withDurability(durability), dataCrc, gcPercent, segments, mode);

@@ -85,7 +85,8 @@ final class CutHistory {
             .withWriteBack(random.nextBoolean() ? 0 : 500, random.nextInt(2) * 100)
             .withKeepPercent(random.nextInt(2) * 50);
     int gcPercent = gcPercents[random.nextInt(gcPercents.length)];
-    return new Setting(options, random.nextBoolean(), gcPercent, 5 + random.nextInt(4), CacheMode.WRITE_BACK);
+    return new Setting(
+        options, random.nextBoolean(), gcPercent, 5 + random.nextInt(4), CacheMode.WRITE_BACK);
   }
 
   static List<Deed> randomDeeds(SplittableRandom random, int count) {

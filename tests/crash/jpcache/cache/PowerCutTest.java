@@ -162,48 +162,68 @@ class PowerCutTest {
               c.put(8, 4);
               c.settle();
             }),
-        new Scenario("a batch that failed, and less to write back", LAZY, c -> {}, c -> {
-          c.put(0, 4);
-          c.step(0);
-          c.put(8, 4);
-          c.setGcPercent(0); // all of it has to go
-          c.backing.fail(1000);
-          c.step(0);
-          c.backing.fail(0);
-          c.setGcPercent(90); // only what is old has to
-          c.step(20_000);
-        }),
-        new Scenario("a fill that a write overtakes", PLAIN, c -> {}, c -> {
-          c.holdReads();
-          c.read(0, 16);
-          c.put(4, 2);
-          c.releaseReads();
-          c.put(20, 2);
-        }),
-        new Scenario("write-through", PLAIN.withMode(CacheMode.WRITE_THROUGH), c -> {}, c -> {
-          c.put(0, 8);
-          c.put(4, 2);
-          c.settle();
-          c.put(6, 4);
-        }),
-        new Scenario("write-around", PLAIN.withMode(CacheMode.WRITE_AROUND), c -> {}, c -> {
-          c.put(0, 8);
-          c.read(0, 12);
-          c.put(4, 2);
-          c.flush();
-          c.settle();
-          c.put(6, 4);
-        }),
-        new Scenario("changes of the mode", PLAIN, c -> c.put(0, 4), c -> {
-          c.setMode(CacheMode.WRITE_THROUGH);
-          c.put(2, 4);
-          c.settle();
-          c.setMode(CacheMode.WRITE_ONLY);
-          c.put(3, 4);
-          c.setMode(CacheMode.WRITE_BACK);
-          c.put(4, 4);
-          c.settle();
-        }),
+        new Scenario(
+            "a batch that failed, and less to write back",
+            LAZY,
+            c -> {},
+            c -> {
+              c.put(0, 4);
+              c.step(0);
+              c.put(8, 4);
+              c.setGcPercent(0); // all of it has to go
+              c.backing.fail(1000);
+              c.step(0);
+              c.backing.fail(0);
+              c.setGcPercent(90); // only what is old has to
+              c.step(20_000);
+            }),
+        new Scenario(
+            "a fill that a write overtakes",
+            PLAIN,
+            c -> {},
+            c -> {
+              c.holdReads();
+              c.read(0, 16);
+              c.put(4, 2);
+              c.releaseReads();
+              c.put(20, 2);
+            }),
+        new Scenario(
+            "write-through",
+            PLAIN.withMode(CacheMode.WRITE_THROUGH),
+            c -> {},
+            c -> {
+              c.put(0, 8);
+              c.put(4, 2);
+              c.settle();
+              c.put(6, 4);
+            }),
+        new Scenario(
+            "write-around",
+            PLAIN.withMode(CacheMode.WRITE_AROUND),
+            c -> {},
+            c -> {
+              c.put(0, 8);
+              c.read(0, 12);
+              c.put(4, 2);
+              c.flush();
+              c.settle();
+              c.put(6, 4);
+            }),
+        new Scenario(
+            "changes of the mode",
+            PLAIN,
+            c -> c.put(0, 4),
+            c -> {
+              c.setMode(CacheMode.WRITE_THROUGH);
+              c.put(2, 4);
+              c.settle();
+              c.setMode(CacheMode.WRITE_ONLY);
+              c.put(3, 4);
+              c.setMode(CacheMode.WRITE_BACK);
+              c.put(4, 4);
+              c.settle();
+            }),
         new Scenario(
             "rescue",
             PLAIN,

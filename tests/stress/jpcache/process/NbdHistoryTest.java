@@ -24,7 +24,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 import jpcache.Seeds;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
 import jpcache.block.BlockQueue;
 import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
@@ -86,7 +86,7 @@ class NbdHistoryTest {
   /** Serves an engine whose cache is almost full. */
   private void serve(Durability durability, Body body) throws Exception {
     byte[] content = stamp.payload(0, -1, 0, DEVICE_BYTES / Stamp.SECTOR_BYTES);
-    UnreliableBacking backing = new UnreliableBacking(content, true, seed);
+    SimBacking backing = new SimBacking(content, true, seed);
     AtomicBoolean over = new AtomicBoolean();
     try (MemoryRegion region = new MemoryRegion(512L << 20)) {
       MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 0);
