@@ -106,7 +106,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
         new Maintenance(
             this,
             writeBack,
-            new GarbageCollector(media, map, segments, tails, backing.sizeBytes()),
+            new GarbageCollector(
+                media, map, segments, tails, backing.sizeBytes(), new HotData(this, media)),
             System.nanoTime());
   }
 
@@ -377,9 +378,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return admission;
   }
 
+  /** Whether writes wait for room, or soon would. */
+  boolean roomIsShort() {
+    return !backlog.isEmpty() || admission.isScarce();
+  }
+
   /** Whether writes wait for room, or more segments are used than the cache wants. */
   boolean needsRoom() {
-    return !backlog.isEmpty() || usedPercent() >= gcPercent() || admission.isScarce();
+    return usedPercent() >= gcPercent() || roomIsShort();
   }
 
   Backlog backlog() {
