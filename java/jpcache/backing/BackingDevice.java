@@ -54,6 +54,17 @@ public interface BackingDevice extends AutoCloseable {
   void write(long offsetBytes, int lengthBytes, long address, Completion done);
 
   /**
+   * Makes a range read as zeros; a write in every other respect, though it takes no memory and a
+   * long range costs little where the device knows how. Durable after a flush.
+   *
+   * @param lengthBytes as much as the device's size
+   * @param unmap the device may give up the space that the range takes; otherwise it keeps it
+   */
+  default void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+    ZeroWrites.start(this, offsetBytes, lengthBytes, done);
+  }
+
+  /**
    * All writes that had completed before this call are durable when {@code done} is called with 0.
    *
    * <p>After a flush that failed, every write since the last good one is in doubt, whoever made it:

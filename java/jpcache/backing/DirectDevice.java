@@ -31,6 +31,7 @@ final class DirectDevice implements BackingDevice {
   private final BounceBuffers buffers = new BounceBuffers();
   private final WriteOrder writeOrder = new WriteOrder();
   private final Flushes flushes;
+  private final ZeroRange.Unsupported cannotZero = new ZeroRange.Unsupported();
 
   /**
    * A device over open descriptors.
@@ -114,14 +115,47 @@ final class DirectDevice implements BackingDevice {
     } else if (!inFlight.enter()) {
       done.complete(Errno.ESHUTDOWN);
     } else {
-      int head = directBytes(offsetBytes, lengthBytes);
-      Completion parts = parts(head, lengthBytes, leaving(done));
-      if (head > 0) {
-        orderAndWriteDirect(offsetBytes, head, address, parts);
-      }
-      if (head < lengthBytes) {
-        Transfer.write(io, plain, offsetBytes + head, lengthBytes - head, address + head, parts);
-      }
+      writeParts(offsetBytes, lengthBytes, address, leaving(done));
+    }
+  }
+
+  private void writeParts(long offsetBytes, int lengthBytes, long address, Completion done) {
+    int head = directBytes(offsetBytes, lengthBytes);
+    Completion parts = parts(head, lengthBytes, done);
+    if (head > 0) {
+      orderAndWriteDirect(offsetBytes, head, address, parts);
+    }
+    if (head < lengthBytes) {
+      Transfer.write(io, plain, offsetBytes + head, lengthBytes - head, address + head, parts);
+    }
+  }
+
+  /**
+   * Whole blocks of the file system are left to it; what is smaller it would change in the page
+   * cache, where nothing of ours may be, so there zeros are written.
+   */
+  @Override
+  public void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+    int refusal = readOnly ? Errno.EROFS : check(offsetBytes, lengthBytes);
+    if (refusal != 0 || lengthBytes == 0) {
+      done.complete(refusal);
+      return;
+    }
+    if (!inFlight.enter()) {
+      done.complete(Errno.ESHUTDOWN);
+      return;
+    }
+    long end = offsetBytes + lengthBytes;
+    long unit = Math.max(geometry.granuleBytes(), geometry.preferredBlockBytes());
+    long from = Math.min((offsetBytes + unit - 1) & -unit, end);
+    long to = Math.max(end & -unit, from);
+    Completion parts = new Join(3, leaving(done));
+    ZeroWrites.start(this::writeParts, offsetBytes, from - offsetBytes, parts);
+    ZeroWrites.start(this::writeParts, to, end - to, parts);
+    if (from == to) {
+      parts.complete(0);
+    } else {
+      new OrderedZero(from, to, unmap, parts).enter();
     }
   }
 
@@ -144,7 +178,7 @@ final class DirectDevice implements BackingDevice {
     }
   }
 
-  private int check(long offsetBytes, int lengthBytes) {
+  private int check(long offsetBytes, long lengthBytes) {
     boolean inside =
         offsetBytes >= 0
             && lengthBytes >= 0
@@ -218,6 +252,36 @@ final class DirectDevice implements BackingDevice {
 
     void enter() {
       writeOrder.enter(range);
+    }
+
+    @Override
+    public void complete(int errno) {
+      writeOrder.leave(range);
+      done.complete(errno);
+    }
+  }
+
+  /** Zeros that go where partial writes may be under way, or may come. */
+  private final class OrderedZero implements Completion {
+    private final WriteOrder.Range range;
+    private final Completion done;
+
+    OrderedZero(long fromBytes, long toBytes, boolean unmap, Completion done) {
+      this.done = done;
+      ZeroRange zeros =
+          new ZeroRange(
+              io, plain.fd(), cannotZero, fromBytes, toBytes, unmap, this, this::writeInstead);
+      range = new WriteOrder.Range(fromBytes, toBytes, false, zeros::start);
+    }
+
+    void enter() {
+      writeOrder.enter(range);
+    }
+
+    /** The writes of zeros find their own places in the order. */
+    private void writeInstead(long offsetBytes, long lengthBytes) {
+      writeOrder.leave(range);
+      ZeroWrites.start(DirectDevice.this::writeParts, offsetBytes, lengthBytes, done);
     }
 
     @Override

@@ -41,6 +41,11 @@ final class PooledIo implements RawIo {
   }
 
   @Override
+  public void fallocate(int fd, int mode, long offsetBytes, long lengthBytes, Result done) {
+    submit(() -> done.ended(Posix.fallocate(fd, mode, offsetBytes, lengthBytes)));
+  }
+
+  @Override
   public void sync(int fd, Result done) {
     submit(() -> done.ended(Posix.fdatasync(fd)));
   }

@@ -27,6 +27,9 @@ interface RawIo extends AutoCloseable {
   /** pwrite(2) from memory that must not change until it has ended. */
   void write(int fd, long offsetBytes, int lengthBytes, long address, Result done);
 
+  /** fallocate(2); the result is 0 or {@code -errno}. */
+  void fallocate(int fd, int mode, long offsetBytes, long lengthBytes, Result done);
+
   /** fdatasync(2). */
   void sync(int fd, Result done);
 

@@ -94,6 +94,12 @@ final class UringIo implements RawIo {
     submit(new Request(Ring.OP_WRITE, fd, offsetBytes, address, lengthBytes, 0, done));
   }
 
+  /** The entry has the length where others have the address, and the mode for a length. */
+  @Override
+  public void fallocate(int fd, int mode, long offsetBytes, long lengthBytes, Result done) {
+    submit(new Request(Ring.OP_FALLOCATE, fd, offsetBytes, lengthBytes, mode, 0, done));
+  }
+
   @Override
   public void sync(int fd, Result done) {
     submit(new Request(Ring.OP_FSYNC, fd, 0, 0, 0, Ring.FSYNC_DATASYNC, done));

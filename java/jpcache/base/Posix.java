@@ -32,6 +32,10 @@ public final class Posix {
   public static final int MAP_PRIVATE = 2;
   public static final int MAP_ANONYMOUS = 0x20;
 
+  public static final int FALLOC_FL_KEEP_SIZE = 1;
+  public static final int FALLOC_FL_PUNCH_HOLE = 2;
+  public static final int FALLOC_FL_ZERO_RANGE = 0x10;
+
   public static final int LOCK_SH = 1;
   public static final int LOCK_EX = 2;
   public static final int LOCK_NB = 4;
@@ -50,6 +54,8 @@ public final class Posix {
       Downcalls.withErrno("ftruncate", FunctionDescriptor.of(INT, INT, LONG));
   private static final MethodHandle POSIX_FALLOCATE =
       Downcalls.plain("posix_fallocate", FunctionDescriptor.of(INT, INT, LONG, LONG));
+  private static final MethodHandle FALLOCATE =
+      Downcalls.withErrno("fallocate", FunctionDescriptor.of(INT, INT, INT, LONG, LONG));
   private static final MethodHandle FLOCK =
       Downcalls.withErrno("flock", FunctionDescriptor.of(INT, INT, INT));
   private static final MethodHandle FCNTL =
@@ -143,6 +149,17 @@ public final class Posix {
   public static int fallocate(int fd, long offsetBytes, long lengthBytes) {
     try {
       return -(int) POSIX_FALLOCATE.invokeExact(fd, offsetBytes, lengthBytes);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** fallocate(2). */
+  public static int fallocate(int fd, int mode, long offsetBytes, long lengthBytes) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) FALLOCATE.invokeExact(state, fd, mode, offsetBytes, lengthBytes), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

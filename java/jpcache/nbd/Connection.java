@@ -26,7 +26,7 @@ final class Connection {
 
   private final ServerState state;
   private final Consumer<Connection> onEnd;
-  private final ClientSocket socket;
+  private Transport transport;
   private final Thread thread;
   private final ReplyQueue replies;
 
@@ -34,12 +34,13 @@ final class Connection {
   Connection(int fd, String name, ServerState state, Consumer<Connection> onEnd) {
     this.state = state;
     this.onEnd = onEnd;
-    this.socket = new ClientSocket(fd);
+    this.transport = new ClientSocket(fd);
     this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this::run);
     try {
-      this.replies = new ReplyQueue(socket, thread, state.options().replyBytes(), state.metrics());
+      this.replies =
+          new ReplyQueue(transport, thread, state.options().replyBytes(), state.metrics());
     } catch (OutOfMemoryError e) {
-      socket.close();
+      transport.close();
       throw e;
     }
   }
@@ -61,7 +62,7 @@ final class Connection {
 
   /** Waits for the end; false if it has not come in time. */
   boolean awaitEnd(long deadlineNanos) throws InterruptedException {
-    thread.join(Math.max(1, ClientSocket.millisUntil(deadlineNanos)));
+    thread.join(Math.max(1, Transport.millisUntil(deadlineNanos)));
     return !thread.isAlive();
   }
 
@@ -85,7 +86,7 @@ final class Connection {
 
   private void release() {
     replies.close();
-    socket.close();
+    transport.close();
   }
 
   // ---- Negotiation -------------------------------------------------------------------------
@@ -93,11 +94,18 @@ final class Connection {
   private @Nullable Export negotiate(ReceiveBuffer received) {
     long deadline = System.nanoTime() + state.options().negotiationTimeoutMs() * 1_000_000L;
     OptionReplies answers = new OptionReplies();
-    Handshake handshake = new Handshake(state.exports(), state::stopping, answers);
+    Handshake handshake =
+        new Handshake(state.exports(), state.tls().policy(), state::stopping, answers);
     Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
-    while (socket.sendAll(answers.take(), deadline)) {
+    while (transport.sendAll(answers.take(), deadline)) {
       if (phase == Handshake.Phase.TRANSMISSION) {
         return handshake.export();
+      }
+      if (phase == Handshake.Phase.STARTING_TLS) {
+        if (received.available() > 0 || !encrypt(deadline)) {
+          return null; // bytes that came too early are somebody else's: they were not encrypted
+        }
+        phase = handshake.encrypted();
       }
       if (phase == Handshake.Phase.CLOSED || !receiveMore(received, deadline)) {
         return null;
@@ -109,21 +117,31 @@ final class Connection {
     return null;
   }
 
+  private boolean encrypt(long deadline) {
+    Transport encrypted = state.tls().begin(transport, deadline);
+    if (encrypted == null) {
+      return false;
+    }
+    transport = encrypted;
+    replies.replaceTransport(encrypted);
+    return true;
+  }
+
   /** Waits until more has arrived; false if that is not going to happen. */
   private boolean receiveMore(ReceiveBuffer received, long deadline) {
     received.makeRoomFor(NbdProtocol.OPTION_HEADER_BYTES + Handshake.MAX_OPTION_BYTES);
     while (true) {
-      long n = socket.receive(received.writeAddress(), received.room());
+      long n = transport.receive(received.writeAddress(), received.room());
       if (n > 0) {
         received.received((int) n);
         return true;
       }
-      int leftMs = ClientSocket.millisUntil(deadline);
+      int leftMs = Transport.millisUntil(deadline);
       if (n != -Errno.EAGAIN || leftMs == 0) {
         return false;
       }
       boolean stopping = state.stopping();
-      int ready = socket.await(Sockets.POLLIN, stopping ? Math.min(leftMs, QUIET_MS) : leftMs);
+      int ready = transport.await(Sockets.POLLIN, stopping ? Math.min(leftMs, QUIET_MS) : leftMs);
       if (stopping && ready == 0) {
         return false;
       }
@@ -137,7 +155,7 @@ final class Connection {
     boolean orderly = false;
     try (Counters.Stripe<NbdMetrics.Event> counters = state.metrics().open()) {
       counters.add(NbdMetrics.Event.CONNECTIONS, 1);
-      new Transmission(state, export, socket, received, replies, queue, counters).run();
+      new Transmission(state, export, transport, received, replies, queue, counters).run();
       orderly = true;
     } finally {
       if (orderly) {
@@ -157,16 +175,16 @@ final class Connection {
    * connection, and the client could lose replies that it has not read.
    */
   private void linger(ReceiveBuffer received) {
-    socket.endOutput();
+    transport.endOutput();
     long deadline = System.nanoTime() + LINGER_MS * 1_000_000L;
     received.take(received.available());
-    while (ClientSocket.millisUntil(deadline) > 0) {
-      long n = socket.receive(received.writeAddress(), received.room());
+    while (Transport.millisUntil(deadline) > 0) {
+      long n = transport.receive(received.writeAddress(), received.room());
       if (n == 0 || (n < 0 && n != -Errno.EAGAIN)) {
         return;
       }
       if (n < 0) {
-        socket.await(Sockets.POLLIN, ClientSocket.millisUntil(deadline));
+        transport.await(Sockets.POLLIN, Transport.millisUntil(deadline));
       }
     }
   }

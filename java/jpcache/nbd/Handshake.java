@@ -29,6 +29,8 @@ final class Handshake {
   enum Phase {
     CLIENT_FLAGS,
     OPTIONS,
+    /** The client may begin TLS; when it has, {@link Handshake#encrypted} goes on. */
+    STARTING_TLS,
     TRANSMISSION,
     CLOSED
   }
@@ -42,11 +44,13 @@ final class Handshake {
   private static final int FLAGS = NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES;
 
   private final Exports exports;
+  private final Tls.Policy tls;
   private final BooleanSupplier stopping;
   private final OptionReplies replies;
   private Phase phase = Phase.CLIENT_FLAGS;
   private int clientFlags;
   private int options;
+  private boolean encrypted;
   private @Nullable Export export;
 
   /**
@@ -54,8 +58,9 @@ final class Handshake {
    *
    * @param stopping while this holds, no option but ABORT is granted
    */
-  Handshake(Exports exports, BooleanSupplier stopping, OptionReplies replies) {
+  Handshake(Exports exports, Tls.Policy tls, BooleanSupplier stopping, OptionReplies replies) {
     this.exports = exports;
+    this.tls = tls;
     this.stopping = stopping;
     this.replies = replies;
     replies.greeting(FLAGS);
@@ -72,9 +77,19 @@ final class Handshake {
    */
   Phase accept(ByteBuffer in) {
     boolean progress = true;
-    while (progress && phase != Phase.TRANSMISSION && phase != Phase.CLOSED) {
+    while (progress && (phase == Phase.CLIENT_FLAGS || phase == Phase.OPTIONS)) {
       progress = phase == Phase.CLIENT_FLAGS ? acceptFlags(in) : acceptOption(in);
     }
+    return phase;
+  }
+
+  /**
+   * What comes from now on was encrypted: after {@link Phase#STARTING_TLS}. What was negotiated
+   * before is forgotten, since anybody may have said it.
+   */
+  Phase encrypted() {
+    encrypted = true;
+    phase = Phase.OPTIONS;
     return phase;
   }
 
@@ -114,17 +129,21 @@ final class Handshake {
 
   private void handle(int option, ByteBuffer data) {
     boolean fixed = (clientFlags & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
-    if (option == NbdProtocol.OPT_EXPORT_NAME) {
+    boolean tlsMissing = tls == Tls.Policy.REQUIRED && !encrypted;
+    if (option == NbdProtocol.OPT_EXPORT_NAME && !tlsMissing) {
       exportName(data);
-    } else if (!fixed) {
-      phase = Phase.CLOSED; // such a client cannot read replies to options
+    } else if (option == NbdProtocol.OPT_EXPORT_NAME || !fixed) {
+      phase = Phase.CLOSED; // nothing else can be said, or such a client cannot read it
     } else if (option == NbdProtocol.OPT_ABORT) {
       replies.acknowledge(option); // whatever its data: the client is leaving
       phase = Phase.CLOSED;
     } else if (stopping.getAsBoolean()) {
       replies.error(option, NbdProtocol.REP_ERR_SHUTDOWN, "the server is stopping");
+    } else if (tlsMissing && option != NbdProtocol.OPT_STARTTLS) {
+      replies.error(option, NbdProtocol.REP_ERR_TLS_REQD, "this server wants TLS: STARTTLS first");
     } else {
       switch (option) {
+        case NbdProtocol.OPT_STARTTLS -> startTls(data);
         case NbdProtocol.OPT_LIST -> list(data);
         case NbdProtocol.OPT_INFO, NbdProtocol.OPT_GO -> info(option, data);
         default ->
@@ -146,6 +165,19 @@ final class Handshake {
     }
     replies.export(found, (clientFlags & NbdProtocol.FLAG_NO_ZEROES) == 0);
     begin(found);
+  }
+
+  private void startTls(ByteBuffer data) {
+    if (data.hasRemaining()) {
+      invalid(NbdProtocol.OPT_STARTTLS, "STARTTLS takes no data");
+    } else if (encrypted) {
+      invalid(NbdProtocol.OPT_STARTTLS, "the connection is encrypted already");
+    } else if (tls == Tls.Policy.OFF) {
+      replies.error(NbdProtocol.OPT_STARTTLS, NbdProtocol.REP_ERR_POLICY, "this server has no TLS");
+    } else {
+      replies.acknowledge(NbdProtocol.OPT_STARTTLS);
+      phase = Phase.STARTING_TLS;
+    }
   }
 
   private void list(ByteBuffer data) {

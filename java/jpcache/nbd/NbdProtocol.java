@@ -24,6 +24,7 @@ final class NbdProtocol {
   static final int OPT_EXPORT_NAME = 1;
   static final int OPT_ABORT = 2;
   static final int OPT_LIST = 3;
+  static final int OPT_STARTTLS = 5;
   static final int OPT_INFO = 6;
   static final int OPT_GO = 7;
 
@@ -33,7 +34,9 @@ final class NbdProtocol {
 
   private static final int REP_FLAG_ERROR = 1 << 31;
   static final int REP_ERR_UNSUP = REP_FLAG_ERROR | 1;
+  static final int REP_ERR_POLICY = REP_FLAG_ERROR | 2;
   static final int REP_ERR_INVALID = REP_FLAG_ERROR | 3;
+  static final int REP_ERR_TLS_REQD = REP_FLAG_ERROR | 5;
   static final int REP_ERR_UNKNOWN = REP_FLAG_ERROR | 6;
   static final int REP_ERR_SHUTDOWN = REP_FLAG_ERROR | 7;
 

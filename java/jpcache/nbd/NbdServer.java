@@ -50,7 +50,16 @@ public final class NbdServer implements AutoCloseable {
    * @throws UserException if an address cannot be listened on: then none is
    */
   public static NbdServer start(NbdServerOptions options, List<Export> exports) {
-    ServerState state = new ServerState(new Exports(exports), options);
+    return start(options, Exports.of(exports));
+  }
+
+  /**
+   * Listens on all addresses of {@code options} and serves; clients can connect when this returns.
+   *
+   * @throws UserException if an address cannot be listened on: then none is
+   */
+  public static NbdServer start(NbdServerOptions options, Exports exports) {
+    ServerState state = new ServerState(exports, options, Tls.NONE);
     List<ListenSocket> listeners = new ArrayList<>();
     try {
       for (NbdUri address : options.listen()) {

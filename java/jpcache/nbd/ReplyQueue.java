@@ -27,11 +27,9 @@ final class ReplyQueue implements AutoCloseable {
   static final int MAX_IN_FLIGHT = 4096;
 
   private static final int PARTS_OFFSET = 64; // behind struct msghdr
-  private static final int MESSAGE_PARTS = 16;
-  private static final int MESSAGE_PART_COUNT = 24;
   private static final int NATIVE_BYTES = PARTS_OFFSET + Sockets.MAX_PARTS * Sockets.PART_BYTES;
 
-  private final ClientSocket socket;
+  private final Wakeup wakeup;
   private final Thread owner;
   private final ReplyMemory memory;
   private final long message = NativeMemory.allocate(NATIVE_BYTES);
@@ -53,6 +51,7 @@ final class ReplyQueue implements AutoCloseable {
   private volatile int unsentCount;
 
   // Under the send lock.
+  private Transport transport; // the owner, who alone changes it, may look without
   private final ReentrantLock sendLock = new ReentrantLock();
   private Reply[] unsent = new Reply[64]; // a ring
   private int unsentHead;
@@ -62,15 +61,26 @@ final class ReplyQueue implements AutoCloseable {
   private boolean ownerWaits;
   private boolean closed;
 
-  ReplyQueue(ClientSocket socket, Thread owner, long limitBytes, NbdMetrics metrics) {
+  ReplyQueue(Transport transport, Thread owner, long limitBytes, NbdMetrics metrics) {
     this.times = metrics.new Batch();
-    this.socket = socket;
+    this.transport = transport;
+    this.wakeup = transport.wakeup();
     this.owner = owner;
     this.memory = new ReplyMemory(limitBytes);
-    NativeMemory.hostLong(message + MESSAGE_PARTS, message + PARTS_OFFSET);
+    NativeMemory.hostLong(message + Sockets.MESSAGE_PARTS, message + PARTS_OFFSET);
   }
 
   // ---- The connection's thread -------------------------------------------------------------
+
+  /** Replies go out by another transport over the same connection from now on. */
+  void replaceTransport(Transport by) {
+    sendLock.lock();
+    try {
+      transport = by;
+    } finally {
+      sendLock.unlock();
+    }
+  }
 
   /**
    * A request begins: the reply is its completion.
@@ -116,7 +126,7 @@ final class ReplyQueue implements AutoCloseable {
    * requests, which is their order in memory; what has not completed is left for later.
    */
   void send() {
-    if (batchCount == 0 && unsentCount == 0 && late.get() == null && answered == begun) {
+    if (batchCount == 0 && !hasUnsent() && late.get() == null && answered == begun) {
       return;
     }
     sendLock.lock();
@@ -165,9 +175,9 @@ final class ReplyQueue implements AutoCloseable {
     memory.recycle();
   }
 
-  /** Whether completed replies wait for the socket. */
+  /** Whether completed replies wait for the client to read. */
   boolean hasUnsent() {
-    return unsentCount > 0;
+    return unsentCount > 0 || transport.hasUnsent();
   }
 
   /** Whether the client is known to be unreachable: what completes is dropped. */
@@ -182,7 +192,7 @@ final class ReplyQueue implements AutoCloseable {
 
   /** Whether each request that began has been answered, as far as the last {@link #send} saw. */
   boolean allAnswered() {
-    return answered == begun;
+    return answered == begun && !transport.hasUnsent();
   }
 
   /** Gives memory back that no reply is in. */
@@ -233,7 +243,7 @@ final class ReplyQueue implements AutoCloseable {
     sendLock.lock();
     try {
       if (!closed) {
-        socket.wakeup().raise();
+        wakeup.raise();
       }
     } finally {
       sendLock.unlock();
@@ -257,14 +267,14 @@ final class ReplyQueue implements AutoCloseable {
     if (sendLock.tryLock()) {
       try {
         sendReady();
-        if (unsentCount > 0 || ownerWaits) {
-          socket.wakeup().raise();
+        if (hasUnsent() || ownerWaits) {
+          wakeup.raise();
         }
       } finally {
         sendLock.unlock();
       }
     } else {
-      socket.wakeup().raise();
+      wakeup.raise();
     }
     // From here on the connection may be gone: awaitOutstanding waits for exactly this count.
     completedElsewhere.incrementAndGet();
@@ -289,9 +299,9 @@ final class ReplyQueue implements AutoCloseable {
       enqueue(reply);
       reply = next;
     }
-    while (unsentCount > 0) {
+    while (hasUnsent()) {
       long wanted = peerGone ? 0 : gather();
-      long n = peerGone ? -Errno.EPIPE : socket.send(message);
+      long n = peerGone ? -Errno.EPIPE : transport.send(message);
       if (n == -Errno.EAGAIN) {
         return;
       }
@@ -332,7 +342,7 @@ final class ReplyQueue implements AutoCloseable {
       NativeMemory.hostLong(part + (long) (parts - 1) * Sockets.PART_BYTES + 8, runEnd - runStart);
       total += to - from;
     }
-    NativeMemory.hostLong(message + MESSAGE_PART_COUNT, parts);
+    NativeMemory.hostLong(message + Sockets.MESSAGE_PART_COUNT, parts);
     return total;
   }
 

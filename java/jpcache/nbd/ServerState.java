@@ -8,14 +8,16 @@ final class ServerState {
 
   private final Exports exports;
   private final NbdServerOptions options;
+  private final Tls tls;
   private final NbdMetrics metrics = new NbdMetrics();
   private final AtomicInteger busy = new AtomicInteger();
   private volatile long stopNanos;
   private volatile boolean stopping;
 
-  ServerState(Exports exports, NbdServerOptions options) {
+  ServerState(Exports exports, NbdServerOptions options, Tls tls) {
     this.exports = exports;
     this.options = options;
+    this.tls = tls;
   }
 
   Exports exports() {
@@ -24,6 +26,10 @@ final class ServerState {
 
   NbdServerOptions options() {
     return options;
+  }
+
+  Tls tls() {
+    return tls;
   }
 
   NbdMetrics metrics() {

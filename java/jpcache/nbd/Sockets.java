@@ -45,6 +45,12 @@ final class Sockets {
   /** struct msghdr; only its parts are ever used. */
   static final int MESSAGE_BYTES = 56;
 
+  /** Where in struct msghdr the address of its parts is. */
+  static final int MESSAGE_PARTS = 16;
+
+  /** Where in struct msghdr the number of its parts is. */
+  static final int MESSAGE_PART_COUNT = 24;
+
   /** struct pollfd. */
   static final int POLL_BYTES = 8;
 

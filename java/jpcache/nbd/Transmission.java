@@ -39,7 +39,7 @@ final class Transmission {
 
   private final ServerState state;
   private final Export export;
-  private final ClientSocket socket;
+  private final Transport transport;
   private final ReceiveBuffer received;
   private final ReplyQueue replies;
   private final BlockQueue queue;
@@ -65,14 +65,14 @@ final class Transmission {
   Transmission(
       ServerState state,
       Export export,
-      ClientSocket socket,
+      Transport transport,
       ReceiveBuffer received,
       ReplyQueue replies,
       BlockQueue queue,
       Counters.Stripe<NbdMetrics.Event> counters) {
     this.state = state;
     this.export = export;
-    this.socket = socket;
+    this.transport = transport;
     this.received = received;
     this.replies = replies;
     this.queue = queue;
@@ -111,7 +111,7 @@ final class Transmission {
   /** Whether something has arrived; the end of the stream ends the transmission. */
   private boolean receive() {
     received.makeRoomFor(wantedBytes);
-    long n = socket.receive(received.writeAddress(), received.room());
+    long n = transport.receive(received.writeAddress(), received.room());
     if (n > 0) {
       received.received((int) n);
       return true;
@@ -241,7 +241,7 @@ final class Transmission {
     }
     int events = (mayReceive() ? Sockets.POLLIN : 0) | (replies.hasUnsent() ? Sockets.POLLOUT : 0);
     state.countBusy(-1);
-    int ready = socket.await(events, sleepMs());
+    int ready = transport.await(events, sleepMs());
     state.countBusy(1);
     if (ready == 0) {
       quiet();
@@ -267,7 +267,7 @@ final class Transmission {
         polling.found();
         return true;
       }
-      if (ended || socket.wakeup().isRaised()) {
+      if (ended || transport.wakeup().isRaised()) {
         return false;
       }
       Thread.onSpinWait();

@@ -228,6 +228,81 @@ abstract class BackingDeviceContract {
     }
   }
 
+  /** Whole blocks and parts of them, within what has space and beside it. */
+  @Test
+  void whatIsZeroedReadsAsZerosAndItsNeighboursAsBefore() throws IOException {
+    int size = MIB + (isFile() ? 2560 : 0);
+    try (Arena arena = Arena.ofShared();
+        BackingDevice device = open(medium(size))) {
+      MemorySegment data = arena.allocate(size, 4096).fill((byte) 7);
+      MemorySegment seen = arena.allocate(size, 4096);
+      int block = device.blockBytes();
+      long[][] ranges = {
+        {0, block},
+        {8192, 65536},
+        {131072 + block, 65536},
+        {300 * 1024, 4096 - block},
+        {512 * 1024 - block, 2L * block},
+        {size - 3L * block, 3L * block},
+        {0, size}
+      };
+      for (boolean unmap : new boolean[] {true, false}) {
+        SyncBacking.write(device, 0, size, data.fill((byte) 7).address());
+        for (long[] range : ranges) {
+          Traffic.assertErrno(0, zero(device, range[0], range[1], unmap));
+          data.asSlice(range[0], range[1]).fill((byte) 0);
+          SyncBacking.read(device, 0, size, seen.address());
+          assertEquals(-1, data.mismatch(seen), "after zeroing " + range[1] + " at " + range[0]);
+        }
+      }
+    }
+  }
+
+  @Test
+  void aRangeThatIsUnmappedTakesNoSpaceAndOneThatIsZeroedKeepsIt() throws Exception {
+    assumeTrue(isFile(), "a file's space is easily seen");
+    Path path = medium(4 * MIB);
+    try (Arena arena = Arena.ofShared();
+        BackingDevice device = open(path)) {
+      long memory = arena.allocate(4 * MIB, 4096).fill((byte) 7).address();
+      SyncBacking.write(device, 0, 4 * MIB, memory);
+      Traffic.assertErrno(0, zero(device, MIB, MIB, false));
+      SyncBacking.flush(device);
+      assertEquals(4, allocatedMib(path));
+      Traffic.assertErrno(0, zero(device, 2 * MIB, 2 * MIB, true));
+      SyncBacking.flush(device);
+      assertEquals(2, allocatedMib(path));
+      assertEquals(4 * MIB, path.toFile().length());
+    }
+  }
+
+  private static long allocatedMib(Path path) throws IOException {
+    long sectors = Long.parseLong(Shell.run("stat", "-c", "%b", path.toString()));
+    return Math.round(sectors * 512.0 / MIB);
+  }
+
+  @Test
+  void aRangeToZeroThatIsNotTheDevicesIsRefusedWhole() throws IOException {
+    Path path = medium(MIB);
+    try (Arena arena = Arena.ofShared();
+        BackingDevice device = open(path)) {
+      MemorySegment data = arena.allocate(8192, 4096).fill((byte) 7);
+      int block = device.blockBytes();
+      SyncBacking.write(device, MIB - 8192, 8192, data.address());
+      Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, 8192 + block, true));
+      Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, Long.MAX_VALUE, true));
+      Traffic.assertErrno(Errno.EINVAL, zero(device, -block, block, true));
+      Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, block - 1, true));
+      Traffic.assertErrno(0, zero(device, MIB, 0, true));
+      MemorySegment seen = arena.allocate(8192, 4096);
+      SyncBacking.read(device, MIB - 8192, 8192, seen.address());
+      assertEquals(-1, data.mismatch(seen));
+    }
+    try (BackingDevice device = BackingDevices.open(path.toString(), BackingOptions.forReading())) {
+      Traffic.assertErrno(Errno.EROFS, zero(device, 0, 4096, true));
+    }
+  }
+
   @Test
   void manyFlushesAmongWritesAllComplete() throws Exception {
     try (Arena arena = Arena.ofShared();
@@ -290,6 +365,12 @@ abstract class BackingDeviceContract {
   static int write(BackingDevice device, long offset, int length, long address) {
     CompletableFuture<Integer> result = new CompletableFuture<>();
     device.write(offset, length, address, result::complete);
+    return result.join();
+  }
+
+  static int zero(BackingDevice device, long offset, long length, boolean unmap) {
+    CompletableFuture<Integer> result = new CompletableFuture<>();
+    device.zero(offset, length, unmap, result::complete);
     return result.join();
   }
 }

@@ -2,6 +2,7 @@ package jpcache.backing;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Queue;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.base.Completion;
@@ -16,6 +17,9 @@ public final class MemoryBacking implements BackingDevice {
   private final int blockBytes;
   private final Queue<Runnable> held = new ArrayDeque<>();
   private final AtomicInteger reads = new AtomicInteger();
+  private long writtenBytes;
+  private long zeroedBytes;
+  private long unmappedBytes;
   private boolean holding;
   private int readErrno;
   private int writeErrno;
@@ -63,6 +67,21 @@ public final class MemoryBacking implements BackingDevice {
   /** How many reads have been asked for. */
   public int reads() {
     return reads.get();
+  }
+
+  /** How many bytes have been written. */
+  public long writtenBytes() {
+    return writtenBytes;
+  }
+
+  /** How many bytes have been zeroed with their space kept. */
+  public long zeroedBytes() {
+    return zeroedBytes;
+  }
+
+  /** How many bytes have been zeroed with their space given up. */
+  public long unmappedBytes() {
+    return unmappedBytes;
   }
 
   @Override
@@ -116,12 +135,29 @@ public final class MemoryBacking implements BackingDevice {
     submit(
         () -> {
           if (writeErrno == 0) {
+            writtenBytes += lengthBytes;
             MemorySegment.copy(
                 MemorySegment.ofAddress(address).reinterpret(lengthBytes),
                 0,
                 MemorySegment.ofArray(bytes),
                 offsetBytes,
                 lengthBytes);
+          }
+          done.complete(writeErrno);
+        },
+        offsetBytes,
+        lengthBytes,
+        done);
+  }
+
+  @Override
+  public void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+    submit(
+        () -> {
+          if (writeErrno == 0) {
+            Arrays.fill(bytes, (int) offsetBytes, (int) (offsetBytes + lengthBytes), (byte) 0);
+            unmappedBytes += unmap ? lengthBytes : 0;
+            zeroedBytes += unmap ? 0 : lengthBytes;
           }
           done.complete(writeErrno);
         },
@@ -138,7 +174,7 @@ public final class MemoryBacking implements BackingDevice {
   @Override
   public void close() {}
 
-  private void submit(Runnable request, long offsetBytes, int lengthBytes, Completion done) {
+  private void submit(Runnable request, long offsetBytes, long lengthBytes, Completion done) {
     if (offsetBytes < 0 || offsetBytes > bytes.length - lengthBytes) {
       done.complete(Errno.EINVAL);
     } else if (holding) {

@@ -23,6 +23,7 @@ public final class PowerCutBacking implements BackingDevice {
   private final List<Write> unflushed = new ArrayList<>();
   private long requestsLeft = Long.MAX_VALUE;
   private int writes;
+  private long zeroedBytes;
 
   public PowerCutBacking(byte[] bytes, int blockBytes) {
     this.current = bytes.clone();
@@ -62,6 +63,11 @@ public final class PowerCutBacking implements BackingDevice {
   /** How many writes there were. */
   public int writes() {
     return writes;
+  }
+
+  /** How many bytes were zeroed without being written. */
+  public long zeroedBytes() {
+    return zeroedBytes;
   }
 
   /** What a power cut could not lose. */
@@ -111,14 +117,26 @@ public final class PowerCutBacking implements BackingDevice {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
-    if (!valid(offsetBytes, lengthBytes)) {
+    MemorySegment data = MemorySegment.ofAddress(address).reinterpret(lengthBytes);
+    change(offsetBytes, data.toArray(ValueLayout.JAVA_BYTE), done);
+  }
+
+  /**
+   * Space that was given up may come back as well: what a power cut leaves is decided by sector.
+   */
+  @Override
+  public void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+    zeroedBytes += lengthBytes;
+    change(offsetBytes, new byte[(int) lengthBytes], done);
+  }
+
+  private void change(long offsetBytes, byte[] bytes, Completion done) {
+    if (!valid(offsetBytes, bytes.length)) {
       done.complete(Errno.EINVAL);
     } else if (requestsLeft-- <= 0) {
       done.complete(Errno.EIO);
     } else {
-      byte[] bytes =
-          MemorySegment.ofAddress(address).reinterpret(lengthBytes).toArray(ValueLayout.JAVA_BYTE);
-      System.arraycopy(bytes, 0, current, (int) offsetBytes, lengthBytes);
+      System.arraycopy(bytes, 0, current, (int) offsetBytes, bytes.length);
       unflushed.add(new Write(offsetBytes, MemorySegment.ofArray(bytes)));
       writes++;
       done.complete(0);

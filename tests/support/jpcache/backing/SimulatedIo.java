@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import jpcache.base.Errno;
+import jpcache.base.Posix;
 
 /**
  * A kernel by seed: calls take effect and end one at a time in random order, in part, interrupted
@@ -25,6 +26,8 @@ final class SimulatedIo implements RawIo {
   private final Random random;
   private final int failOneIn;
   private final byte[] disk;
+  private final boolean punches;
+  private final boolean zeroes;
   private final List<Runnable> pending = new ArrayList<>();
 
   /**
@@ -37,6 +40,8 @@ final class SimulatedIo implements RawIo {
     this.random = new Random(seed);
     this.failOneIn = failOneIn;
     this.disk = new byte[(int) geometry.sizeBytes()];
+    punches = random.nextInt(3) > 0;
+    zeroes = random.nextBoolean();
   }
 
   /** One call of those under way takes effect and ends. */
@@ -78,6 +83,29 @@ final class SimulatedIo implements RawIo {
         MemorySegment.copy(ALL, ValueLayout.JAVA_BYTE, address, disk, (int) offsetBytes, written);
       }
       done.ended(n);
+    });
+  }
+
+  @Override
+  public void fallocate(int fd, int mode, long offsetBytes, long lengthBytes, Result done) {
+    int unit = Math.max(geometry.granuleBytes(), geometry.preferredBlockBytes());
+    assertEquals(0, (offsetBytes | lengthBytes) % unit, "whole blocks");
+    assertTrue(offsetBytes + lengthBytes <= geometry.sizeBytes(), "the device");
+    boolean punch = mode == (Posix.FALLOC_FL_KEEP_SIZE | Posix.FALLOC_FL_PUNCH_HOLE);
+    boolean zero = mode == (Posix.FALLOC_FL_KEEP_SIZE | Posix.FALLOC_FL_ZERO_RANGE);
+    assertTrue(punch || zero, "a mode");
+    pending.add(() -> {
+      if (punch ? !punches : !zeroes) {
+        done.ended(-Errno.EOPNOTSUPP);
+        return;
+      }
+      int n = part(PLAIN, (int) lengthBytes);
+      int zeroed = n > 0 ? n : part(PLAIN, (int) lengthBytes); // what failed, in part
+      if (zeroed > 0) {
+        int to = (int) offsetBytes + (n > 0 ? (int) lengthBytes : zeroed);
+        Arrays.fill(disk, (int) offsetBytes, to, (byte) 0);
+      }
+      done.ended(Math.min(n, 0));
     });
   }
 

@@ -90,6 +90,12 @@ public final class ThrottledBacking implements BackingDevice {
         done);
   }
 
+  /** Takes the latency and no bandwidth. */
+  @Override
+  public void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+    submit(0, () -> device.zero(offsetBytes, lengthBytes, unmap, done), done);
+  }
+
   @Override
   public void flush(Completion done) {
     submit(0, () -> device.flush(done), done);

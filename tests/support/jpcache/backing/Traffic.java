@@ -67,7 +67,7 @@ final class Traffic {
       long everything = arena.allocate(model.length, 4096).address();
       int[] result = {-1};
       for (int attempt = 0; attempt < 100 && result[0] != 0; attempt++) {
-        request(false, 0, model.length, everything, errno -> result[0] = errno);
+        device.read(0, model.length, everything, counted(errno -> result[0] = errno));
         drain();
       }
       assertEquals(0, result[0], "reading everything back");
@@ -92,20 +92,14 @@ final class Traffic {
     }
   }
 
-  private void request(boolean write, long offset, int length, long address, IntConsumer then) {
+  private Completion counted(IntConsumer then) {
     underWay++;
-    Completion done =
-        errno ->
-            ended.add(() -> {
-              underWay--;
-              failed += errno == 0 ? 0 : 1;
-              then.accept(errno);
-            });
-    if (write) {
-      device.write(offset, length, address, done);
-    } else {
-      device.read(offset, length, address, done);
-    }
+    return errno ->
+        ended.add(() -> {
+          underWay--;
+          failed += errno == 0 ? 0 : 1;
+          then.accept(errno);
+        });
   }
 
   private boolean submit(List<MemorySegment> buffers, int maxBytes) {
@@ -129,34 +123,33 @@ final class Traffic {
     MemorySegment buffer = buffers.removeLast();
     int shift = random.nextBoolean() ? 0 : new int[] {4, 28, 512}[random.nextInt(3)];
     MemorySegment memory = buffer.asSlice(shift, length);
-    if (random.nextBoolean()) {
-      byte[] data = new byte[length];
-      random.nextBytes(data);
-      MemorySegment.copy(data, 0, memory, ValueLayout.JAVA_BYTE, 0, length);
-      request(
-          true,
-          from,
-          length,
-          memory.address(),
-          errno -> {
-            System.arraycopy(data, 0, model, from, length);
-            unknown.set(firstSector, endSector, errno != 0);
-            busy.clear(firstSector, endSector);
-            buffers.add(buffer);
-          });
-    } else {
-      request(
-          false,
-          from,
-          length,
-          memory.address(),
-          errno -> {
+    int kind = random.nextInt(8);
+    if (kind < 4) {
+      Completion read =
+          counted(errno -> {
             if (errno == 0) {
               compare(from, memory);
             }
             busy.clear(firstSector, endSector);
             buffers.add(buffer);
           });
+      device.read(from, length, memory.address(), read);
+      return true;
+    }
+    byte[] data = new byte[length];
+    Completion written =
+        counted(errno -> {
+          System.arraycopy(data, 0, model, from, length);
+          unknown.set(firstSector, endSector, errno != 0);
+          busy.clear(firstSector, endSector);
+          buffers.add(buffer);
+        });
+    if (kind == 4) {
+      device.zero(from, length, random.nextBoolean(), written);
+    } else {
+      random.nextBytes(data);
+      MemorySegment.copy(data, 0, memory, ValueLayout.JAVA_BYTE, 0, length);
+      device.write(from, length, memory.address(), written);
     }
     return true;
   }

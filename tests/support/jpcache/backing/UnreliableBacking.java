@@ -114,10 +114,19 @@ public final class UnreliableBacking implements BackingDevice {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
+    change(offsetBytes, lengthBytes, memory(address, lengthBytes), done);
+  }
+
+  @Override
+  public void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+    change(
+        offsetBytes, (int) lengthBytes, MemorySegment.ofArray(new byte[(int) lengthBytes]), done);
+  }
+
+  private void change(long offsetBytes, int lengthBytes, MemorySegment data, Completion done) {
     int errno = outcome();
     submit(() -> {
       synchronized (this) {
-        MemorySegment data = memory(address, lengthBytes);
         int first = (int) (offsetBytes / SECTOR);
         for (int i = 0; i < lengthBytes / SECTOR; i++) {
           if (errno == 0 || random.nextBoolean()) {

@@ -36,6 +36,11 @@ class FlushesTest {
     }
 
     @Override
+    public void fallocate(int fd, int mode, long offsetBytes, long lengthBytes, Result done) {
+      throw new AssertionError();
+    }
+
+    @Override
     public void close() {}
   }
 

@@ -28,9 +28,10 @@ class HandshakeTest {
   private boolean stopping;
   private final Handshake handshake =
       new Handshake(
-          new Exports(
+          Exports.of(
               List.of(
                   Export.of("first", first), new Export("zweite ü", "the other", second, true))),
+          Tls.Policy.OFF,
           () -> stopping,
           replies);
 
@@ -236,7 +237,7 @@ class HandshakeTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 4, 5, 8, 9, 10, 11, 12, 255, -1})
+  @ValueSource(ints = {0, 4, 8, 9, 10, 11, 12, 255, -1})
   void answersUnsupportedForOptionsItDoesNotKnow(int option) {
     greeted();
     assertEquals(NbdClient.REP_ERR_UNSUP, ask(option, new byte[100]).getLast().type());
@@ -298,10 +299,11 @@ class HandshakeTest {
       OptionReplies pieces = new OptionReplies();
       Handshake other =
           new Handshake(
-              new Exports(
+              Exports.of(
                   List.of(
                       Export.of("first", first),
                       new Export("zweite ü", "the other", second, true))),
+              Tls.Policy.OFF,
               () -> false,
               pieces);
       ByteBuffer in = ByteBuffer.wrap(all).limit(0);
@@ -323,7 +325,8 @@ class HandshakeTest {
     Random random = new Random(seed);
     for (int round = 0; round < 20_000; round++) {
       Handshake victim =
-          new Handshake(new Exports(List.of(Export.of("", first))), () -> false, replies);
+          new Handshake(
+              Exports.of(List.of(Export.of("", first))), Tls.Policy.OFF, () -> false, replies);
       byte[] data = new byte[random.nextInt(64)];
       random.nextBytes(data);
       for (int i = 0; i < Math.min(data.length, 4); i++) {

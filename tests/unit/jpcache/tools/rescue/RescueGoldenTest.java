@@ -168,6 +168,15 @@ class RescueGoldenTest {
     }
 
     @Override
+    public void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
+      if (left.getAndDecrement() <= 0) {
+        done.complete(Errno.EIO);
+      } else {
+        device.zero(offsetBytes, lengthBytes, unmap, done);
+      }
+    }
+
+    @Override
     public void flush(Completion done) {
       if (left.getAndDecrement() <= 0) {
         done.complete(Errno.EIO);
