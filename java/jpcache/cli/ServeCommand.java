@@ -114,6 +114,7 @@ final class ServeCommand implements Callable<Integer> {
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
   @Mixin private BackingIo backingIo;
+  @Mixin private ReadPolicy readPolicy;
 
   /** What the user should know; told once it serves, since a failure is one line alone. */
   private final List<String> notices = new ArrayList<>();
@@ -197,9 +198,10 @@ final class ServeCommand implements Callable<Integer> {
 
   private CacheOptions cacheOptions() {
     CacheOptions options =
-        CacheOptions.defaults()
-            .withDurability(durability)
-            .withWriteBack(1000 * dirtyAge, dirtyPercent);
+        readPolicy.apply(
+            CacheOptions.defaults()
+                .withDurability(durability)
+                .withWriteBack(1000 * dirtyAge, dirtyPercent));
     if (threads == null) {
       return options;
     }
