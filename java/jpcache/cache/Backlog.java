@@ -152,7 +152,7 @@ final class Backlog {
     }
     // Staging copies, so the buffer is free again at once.
     MemorySegment.copy(write.data, 0, buffer, ValueLayout.JAVA_BYTE, 0, length);
-    if (queue.stage(write.offsetBytes, length, buffer.address(), write.fua, write.done)) {
+    if (queue.stageByMode(write.offsetBytes, length, buffer.address(), write.fua, write.done)) {
       return true;
     }
     admission.refund(length);

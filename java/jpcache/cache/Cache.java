@@ -3,6 +3,8 @@ package jpcache.cache;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
@@ -21,6 +23,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.Undrained;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
@@ -57,6 +60,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final CacheMetrics metrics = new CacheMetrics();
   private final MetadataWriter metadata;
   private volatile CacheInfo info;
+  private volatile WritePolicy policy;
+  private volatile boolean keysOutliveExtents;
+
+  /** A mode that is in force and not yet durable. Changed with the metadata writer's monitor. */
+  private volatile @Nullable CacheMode modeToStore;
+
   private final ExtentMap map;
   private final SegmentTable segments;
   private final DataHead[] lanes;
@@ -65,11 +74,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final Backlog backlog;
   private final Admission admission;
   private final Fills fills;
+  private final DirectWrites directWrites;
   private final Prefetches prefetches;
   private final WriteBack writeBack;
+  private final GarbageCollector collector;
   private final Maintenance maintenance;
   private final long dirtyBytesAtStart;
   private final AtomicInteger queues = new AtomicInteger();
+  private final Set<CacheQueue> openQueues = ConcurrentHashMap.newKeySet();
   private volatile Runnable wakeUp = () -> {};
 
   private Cache(
@@ -85,6 +97,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     map = replayed.map;
     LogReplay.Summary summary = replayed.summary;
     info = media.info();
+    policy = WritePolicy.of(info.mode());
     metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
     log = new KeyLog(region, segments, summary.head(), options.lanes());
@@ -101,19 +114,19 @@ public final class Cache implements BlockDevice, AutoCloseable {
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     prefetches = new Prefetches(this);
-    writeBack = new WriteBack(media, region, segments, backing, tails, map);
-    maintenance =
-        new Maintenance(
-            this,
-            writeBack,
-            new GarbageCollector(
-                media, map, segments, tails, backing.sizeBytes(), new HotData(this, media)),
-            System.nanoTime());
+    directWrites =
+        new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
+    writeBack =
+        new WriteBack(media, region, segments, backing, tails, map, log.head(), directWrites);
+    collector =
+        new GarbageCollector(
+            media, map, segments, tails, backing.sizeBytes(), new HotData(this, media));
+    maintenance = new Maintenance(this, writeBack, collector, System.nanoTime());
   }
 
   /**
-   * Opens the cache on a region: validates its media and replays its log. Nothing is written before
-   * the first request or step.
+   * Opens the cache on a region: validates its media, replays its log, and makes durable what it
+   * has found, should the last process have been killed before it could ({@link Undrained}).
    *
    * <p>The cache uses both devices but does not own them: whoever opened them closes them after it.
    *
@@ -122,19 +135,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
    */
   public static Cache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
     CacheMedia media = CacheMedia.read(region.name(), region.view());
-    if (media.info().mode() != CacheMode.WRITE_BACK) {
-      throw new UserException(
-          region.name()
-              + ": the cache is in mode "
-              + media.info().mode()
-              + ", and only write-back can be served so far");
-    }
     Replayed replayed = new Replayed(media, backing.sizeBytes(), false);
     if (!replayed.summary.dirtyTailOnLog()) {
       // The trace of a torn update: nothing is known to be on the backing device. Rare.
       replayed = new Replayed(media, backing.sizeBytes(), true);
     }
     requireRoomForLastKset(region, replayed.summary.head());
+    Undrained.drain(region, media, replayed.summary);
     return new Cache(region, backing, options, media, replayed);
   }
 
@@ -247,7 +254,9 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   @Override
   public BlockQueue openQueue() {
-    return new CacheQueue(this, Math.floorMod(queues.getAndIncrement(), lanes.length));
+    CacheQueue queue = new CacheQueue(this, Math.floorMod(queues.getAndIncrement(), lanes.length));
+    openQueues.add(queue);
+    return queue;
   }
 
   /** Write-back, garbage collection and the writes that wait: for one thread to step. */
@@ -260,8 +269,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
     wakeUp = maintenanceThread;
   }
 
-  private void wake() {
+  void wake() {
     wakeUp.run();
+  }
+
+  void closed(CacheQueue queue) {
+    if (openQueues.remove(queue)) {
+      wake();
+    }
   }
 
   /** To be called when what writes wait for has come, or can be made, by another than them. */
@@ -274,12 +289,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
   /** Fails the writes that wait for room: what is to stop must not wait for a slow device. */
   public void stopWaiting() {
     backlog.close();
+    directWrites.close();
   }
 
   /** Makes durable what {@link Durability#FLUSH} has left open. All queues are closed before. */
   @Override
   public void close() {
-    backlog.close();
+    stopWaiting();
     log.flush();
   }
 
@@ -311,6 +327,71 @@ public final class Cache implements BlockDevice, AutoCloseable {
       info = changed;
     }
     wake();
+  }
+
+  public CacheMode mode() {
+    return info.mode();
+  }
+
+  /**
+   * Changes the mode: batches that begin behave so when this returns. Safe at any time, a power cut
+   * included: keys of all modes mean the same.
+   *
+   * <p>A mode with direct writes is stored before the first of them, one without them when a flush
+   * has vouched for the last: whoever opens a cache in a mode with direct writes knows that the
+   * device may have lost some.
+   *
+   * @return ends when the mode is durable, and all is on the backing device if it is one without
+   *     dirty data
+   */
+  public Drain setMode(CacheMode mode) {
+    boolean wasDirect;
+    synchronized (metadata) { // excludes other writers of cache info
+      wasDirect = info.mode() != CacheMode.WRITE_BACK && info.mode() != CacheMode.WRITE_ONLY;
+      modeToStore = mode;
+      WritePolicy next = WritePolicy.of(mode);
+      if (next.isDirect() || !wasDirect) {
+        storeMode();
+      }
+      policy = next;
+      if (!next.isDirect() && !wasDirect) {
+        Drain nothing = new Drain(0, false);
+        nothing.complete(0);
+        return nothing;
+      }
+    }
+    return drain(true);
+  }
+
+  /** Makes the mode durable that was set, if it is not yet. */
+  void storeMode() {
+    synchronized (metadata) {
+      CacheMode mode = modeToStore;
+      if (mode != null) {
+        CacheInfo changed = info.withMode(mode);
+        metadata.cacheInfo(changed);
+        info = changed;
+        modeToStore = null;
+      }
+    }
+  }
+
+  /** A direct write has ended: a change of mode may wait for that. */
+  void directWriteLeft() {
+    if (modeToStore != null) {
+      wake();
+    }
+  }
+
+  /** Has everything that is dirty now brought to the backing device, at once. */
+  public Drain drain() {
+    return drain(false);
+  }
+
+  private Drain drain(boolean storesMode) {
+    Drain drain = maintenance.drain(storesMode);
+    wake();
+    return drain;
   }
 
   /** Has what this cache counts shown by a registry. */
@@ -366,6 +447,38 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return tails;
   }
 
+  WritePolicy policy() {
+    return policy;
+  }
+
+  DirectWrites directWrites() {
+    return directWrites;
+  }
+
+  /** Whether what a read has brought may enter the cache now. */
+  boolean fillsMisses() {
+    return policy.fillsMisses() && !needsRoom();
+  }
+
+  /**
+   * Whether bytes that no tree has may have a live key on media, so that a power cut would bring
+   * them back. Asked with a subtree's lock held, of that subtree.
+   */
+  boolean keysMayOutliveExtents() {
+    return keysOutliveExtents || collector.isEvicting();
+  }
+
+  /** An extent is about to leave its tree, with the lock held, and its key stays on media. */
+  void keysOutliveExtents() {
+    keysOutliveExtents = true;
+  }
+
+  /** Whether no queue has a batch that was begun in another mode than the present one. */
+  boolean batchesAreCurrent() {
+    WritePolicy current = policy;
+    return openQueues.stream().noneMatch(queue -> queue.isBehind(current));
+  }
+
   Fills fills() {
     return fills;
   }
@@ -403,7 +516,26 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What the log has brought and write-back has not dealt with. */
   long dirtyBytes() {
-    return dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
+    return loggedDirtyBytes() - writeBack.writtenBackBytes();
+  }
+
+  /** What the log has brought, from the first dirty key on. */
+  long loggedDirtyBytes() {
+    return dirtyBytesAtStart + log.head().writtenDirtyBytes();
+  }
+
+  /**
+   * Frees the segments of lanes that have been filled and hold nothing any more: a write that found
+   * no room may have left them so.
+   *
+   * @return whether there were any
+   */
+  boolean freeUsedUpLanes() {
+    int before = segments.usedCount();
+    for (DataHead lane : lanes) {
+      lane.leaveIfFull();
+    }
+    return segments.usedCount() < before;
   }
 
   /**

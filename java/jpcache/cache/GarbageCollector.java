@@ -49,6 +49,9 @@ final class GarbageCollector {
   private int references;
   private long collectedBytes;
 
+  /** From the first extent that leaves its tree until key_tail has durably passed its key. */
+  private volatile boolean evicting;
+
   GarbageCollector(
       CacheMedia media,
       ExtentMap map,
@@ -65,6 +68,14 @@ final class GarbageCollector {
   }
 
   /**
+   * Whether extents may have left their trees whose keys a power cut would bring back. Asked with a
+   * subtree's lock held, it is true if any extent of that has.
+   */
+  boolean isEvicting() {
+    return evicting;
+  }
+
+  /**
    * Collects a batch of the oldest key sets.
    *
    * @return false if there is nothing that may go
@@ -75,6 +86,7 @@ final class GarbageCollector {
     references = 0;
     LogReader reader = new LogReader(media, start, logicalBytes);
     int keys = 0;
+    evicting = true;
     collectedBytes = 0;
     while (keys < BATCH_KEYS
         && collectedBytes < BATCH_BYTES
@@ -90,9 +102,11 @@ final class GarbageCollector {
       keys += kset.keyCount();
     }
     if (reader.head().equals(start)) {
+      evicting = false;
       return false;
     }
     tails.moveKeyTail(reader.head());
+    evicting = false;
     for (int i = 0; i < references; i++) {
       segments.release(referredTo[i]);
     }

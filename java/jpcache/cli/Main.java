@@ -45,6 +45,7 @@ public final class Main implements Callable<Integer> {
         new StatusCommand(),
         new TopCommand(),
         new SetCommand(),
+        new FlushCommand(),
         new StopCommand(),
         new FormatCommand(),
         new ViewCommand(),

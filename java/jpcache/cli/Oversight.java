@@ -1,16 +1,21 @@
 package jpcache.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import jpcache.base.UserException;
 import jpcache.control.ControlCommand;
 import jpcache.control.ControlCommand.Answer;
 import jpcache.control.ControlPaths;
 import jpcache.control.ControlServer;
+import jpcache.media.CacheMode;
 import jpcache.metrics.MetricsServer;
 import jpcache.metrics.Registry;
 import org.jspecify.annotations.Nullable;
@@ -39,15 +44,24 @@ final class Oversight implements AutoCloseable {
     private @Nullable Path control;
   }
 
-  /** What a setting is changed by; the argument is its new value as the user wrote it. */
-  private final Map<String, Consumer<String>> settings = Map.of("gc-percent", this::setGcPercent);
+  /** Changes a setting of a cache to a value as the user wrote it. */
+  private interface Setting extends BiFunction<ServedCache, String, Answer> {}
 
+  /** Does what a command asks for, to one of the server's caches. */
+  private interface Action {
+    Answer run(String export, ServedCache cache, List<String> arguments);
+  }
+
+  private final Map<String, Setting> settings =
+      new TreeMap<>(Map.of("gc-percent", Oversight::setGcPercent, "mode", this::setMode));
+
+  private final Drains drains = new Drains();
   private final Serving serving;
   private final StopSignal stop;
   private final Registry registry = new Registry();
   private final long startNanos = System.nanoTime();
   private final @Nullable MetricsServer metrics;
-  private final @Nullable ControlServer control;
+  private final List<ControlServer> control = new ArrayList<>();
 
   private Oversight(
       Serving serving,
@@ -62,11 +76,9 @@ final class Oversight implements AutoCloseable {
     metrics =
         options.metrics == null ? null : MetricsServer.start(options.metrics, insecure, registry);
     try {
-      control = listen(options, notice);
+      listen(options, notice);
     } catch (Throwable e) {
-      if (metrics != null) {
-        metrics.close();
-      }
+      close();
       throw e;
     }
   }
@@ -88,18 +100,63 @@ final class Oversight implements AutoCloseable {
     return new Oversight(serving, stop, options, insecure, notice);
   }
 
-  private @Nullable ControlServer listen(Options options, Consumer<String> notice) {
-    Map<String, ControlCommand> commands =
-        Map.of("status", this::status, "set", this::set, "stop", this::stop);
+  /** One socket that was named, or one for each cache, whose path then says which is meant. */
+  private void listen(Options options, Consumer<String> notice) {
     if (options.control != null) {
-      return ControlServer.start(options.control.toAbsolutePath(), commands);
+      String meant = serving.several() ? null : name(serving.first());
+      control.add(ControlServer.start(options.control.toAbsolutePath(), commands(meant)));
+      return;
     }
-    try {
-      return ControlServer.start(ControlPaths.toListen(serving.cachePath()), commands);
-    } catch (UserException e) {
-      notice.accept(e.getMessage() + ": this server cannot be controlled");
-      return null;
+    for (ServedCache cache : new LinkedHashSet<>(serving.caches().values())) {
+      try {
+        control.add(
+            ControlServer.start(ControlPaths.toListen(cache.cachePath()), commands(name(cache))));
+      } catch (UserException e) {
+        notice.accept(
+            e.getMessage() + ": " + cache.cachePath() + " cannot be controlled by its path");
+      }
     }
+  }
+
+  /** The first name that clients know a cache by. */
+  private String name(ServedCache cache) {
+    return serving.caches().entrySet().stream()
+        .filter(entry -> entry.getValue() == cache)
+        .findFirst()
+        .orElseThrow()
+        .getKey();
+  }
+
+  /**
+   * What a socket understands.
+   *
+   * @param meant the export that a request is for unless it says so itself; null: it must
+   */
+  private Map<String, ControlCommand> commands(@Nullable String meant) {
+    return Map.of(
+        "status", forOne(meant, this::status),
+        "set", forOne(meant, this::set),
+        "flush", forOne(meant, this::flush),
+        "stop", this::stop);
+  }
+
+  private ControlCommand forOne(@Nullable String meant, Action action) {
+    return arguments -> {
+      String name = meant;
+      List<String> rest = arguments;
+      if (!arguments.isEmpty() && arguments.getFirst().startsWith(ExportWord.PREFIX)) {
+        name = ExportWord.name(arguments.getFirst());
+        rest = arguments.subList(1, arguments.size());
+      }
+      ServedCache cache = name == null ? null : serving.caches().get(name);
+      if (name == null || cache == null) {
+        throw new UserException(
+            (name == null ? "which export? Name it with --export" : "there is no export " + name)
+                + "; there are: "
+                + String.join(", ", serving.caches().keySet()));
+      }
+      return action.run(name, cache, rest);
+    };
   }
 
   private long uptimeSeconds() {
@@ -108,37 +165,60 @@ final class Oversight implements AutoCloseable {
 
   // ---- commands ----
 
-  private Answer status(List<String> arguments) {
+  private Answer status(String export, ServedCache cache, List<String> arguments) {
     requireCount("status", arguments, 0);
     Map<String, String> values = new LinkedHashMap<>();
-    values.put("cache", serving.cachePath());
-    values.put("backing", serving.backingPath());
-    values.put("size_bytes", Long.toString(serving.sizeBytes()));
+    values.put("export", export);
+    values.put("cache", cache.cachePath());
+    values.put("backing", cache.backingPath());
+    values.put("size_bytes", Long.toString(cache.sizeBytes()));
     values.put("pid", Long.toString(ProcessHandle.current().pid()));
-    StatusReport.addKernelStatus(values, serving.cache().status());
-    registry.snapshot().forEach((name, value) -> values.put(name, Long.toString(value)));
+    StatusReport.addKernelStatus(values, cache.cache().status());
+    registry
+        .snapshot(Serving.EXPORT_LABEL, export)
+        .forEach((name, value) -> values.put(name, Long.toString(value)));
     return new Answer(new StatusReport(values).lines(), null);
   }
 
-  private Answer set(List<String> arguments) {
+  private Answer set(String export, ServedCache cache, List<String> arguments) {
     requireCount("set", arguments, 2);
-    Consumer<String> setting = settings.get(arguments.getFirst());
+    Setting setting = settings.get(arguments.getFirst());
     if (setting == null) {
       throw new UserException(
           "no such setting: "
               + arguments.getFirst()
-              + "; there is "
+              + "; there are "
               + String.join(", ", settings.keySet()));
     }
-    setting.accept(arguments.getLast());
-    return Answer.of();
+    return setting.apply(cache, arguments.getLast());
   }
 
-  private void setGcPercent(String value) {
+  private static Answer setGcPercent(ServedCache cache, String value) {
     if (!value.matches("\\d{1,3}")) {
       throw new UserException("gc-percent " + value + ": not a whole number");
     }
-    serving.cache().setGcPercent(Integer.parseInt(value));
+    cache.cache().setGcPercent(Integer.parseInt(value));
+    return Answer.of();
+  }
+
+  private Answer setMode(ServedCache cache, String value) {
+    CacheMode mode = CacheSettings.parseMode(value);
+    Answer begun = drains.begun(cache.cache().setMode(mode), cache.backingPath());
+    List<String> lines = new ArrayList<>(begun.lines());
+    String notice = CacheSettings.kernelNotice(cache.cachePath(), mode);
+    if (notice != null) {
+      lines.add(SetCommand.NOTICE + notice);
+    }
+    return new Answer(lines, null);
+  }
+
+  /** Begins one, or looks how it stands with the one of this number. */
+  private Answer flush(String export, ServedCache cache, List<String> arguments) {
+    if (arguments.isEmpty()) {
+      return drains.begun(cache.cache().drain(), cache.backingPath());
+    }
+    requireCount("flush", arguments, 1);
+    return drains.look(arguments.getFirst());
   }
 
   private Answer stop(List<String> arguments) {
@@ -152,12 +232,15 @@ final class Oversight implements AutoCloseable {
     }
   }
 
+  /** Tells those who wait for the end of the process that not all went well. */
+  void tellStopFailed(String why) {
+    control.forEach(socket -> socket.tell(StopCommand.FAILED + why));
+  }
+
   /** When this returns, nobody asks any more. */
   @Override
   public void close() {
-    if (control != null) {
-      control.close();
-    }
+    control.forEach(ControlServer::close);
     if (metrics != null) {
       metrics.close();
     }

@@ -1,6 +1,5 @@
 package jpcache.cli;
 
-import jpcache.base.UserException;
 import jpcache.cache.CacheOptions;
 import picocli.CommandLine.Option;
 
@@ -27,7 +26,7 @@ final class ReadPolicy {
 
   CacheOptions apply(CacheOptions options) {
     if (keepPercent < 0 || keepPercent > CacheOptions.MAX_KEEP_PERCENT) {
-      throw new UserException(
+      throw new WrongUsage(
           "--keep-percent " + keepPercent + ": not 0 to " + CacheOptions.MAX_KEEP_PERCENT);
     }
     return options.withSequentialBytes(sequentialBytes).withKeepPercent(keepPercent);

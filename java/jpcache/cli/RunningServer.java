@@ -1,7 +1,12 @@
 package jpcache.cli;
 
+import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import jpcache.base.Sizes;
 import jpcache.control.ControlClient;
 import jpcache.control.ControlPaths;
 import org.jspecify.annotations.Nullable;
@@ -13,6 +18,8 @@ import picocli.CommandLine.Spec;
 /** The options of every command for a running server: {@code @Mixin RunningServer server}. */
 final class RunningServer {
   private static final long ANSWER_TIMEOUT_MS = 30_000;
+  private static final long MAX_PAUSE_MS = 500;
+  private static final long TELL_NANOS = TimeUnit.SECONDS.toNanos(2);
 
   @Spec(Spec.Target.MIXEE)
   private CommandSpec spec;
@@ -26,8 +33,14 @@ final class RunningServer {
       description = "Its control socket, if it was given one with serve --control.")
   private @Nullable Path control;
 
+  @Option(
+      names = "--export",
+      paramLabel = "NAME",
+      description = "Which of several exports; with --cache, by default that cache's.")
+  private @Nullable String export;
+
   /**
-   * Asks it for something.
+   * Asks it for something, of one of its exports if that was named.
    *
    * @return the lines of the answer
    * @throws jpcache.base.UserException if there is no such server, or it refuses
@@ -36,7 +49,55 @@ final class RunningServer {
     return ask(ANSWER_TIMEOUT_MS, words);
   }
 
+  /**
+   * Waits for a drain that an answer tells of, and says every few seconds how much is left.
+   *
+   * @throws jpcache.base.UserException if the backing device fails, or the server is gone
+   */
+  void awaitDrain(List<String> answer, PrintWriter err) {
+    List<String> words = drain(answer);
+    long toldNanos = System.nanoTime();
+    for (long pauseMs = 10; !words.isEmpty(); pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+      long nowNanos = System.nanoTime();
+      if (nowNanos - toldNanos > TELL_NANOS) {
+        toldNanos = nowNanos;
+        err.println("jpcache: " + Sizes.format(Long.parseLong(words.getLast())) + " left");
+        err.flush();
+      }
+      LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(pauseMs));
+      words = drain(ask("flush", words.getFirst()));
+    }
+  }
+
+  /** Number and bytes that are left of the drain in an answer; empty if there is none. */
+  private static List<String> drain(List<String> answer) {
+    for (String line : answer) {
+      if (line.matches(Drains.LINE + "\\d{1,9} \\d{1,18}")) {
+        return List.of(line.substring(Drains.LINE.length()).split(" ", -1));
+      }
+    }
+    return List.of();
+  }
+
   List<String> ask(long timeoutMs, String... words) {
+    if (export == null) {
+      return askServer(timeoutMs, words);
+    }
+    List<String> named = new ArrayList<>(List.of(words));
+    named.add(1, ExportWord.of(export));
+    return askServer(timeoutMs, named.toArray(new String[0]));
+  }
+
+  /** Asks for something that concerns the whole server: to name an export is wrong usage. */
+  List<String> askWhole(long timeoutMs, String... words) {
+    if (export != null) {
+      throw new ParameterException(
+          spec.commandLine(), "--export " + export + ": this is about the whole server");
+    }
+    return askServer(timeoutMs, words);
+  }
+
+  private List<String> askServer(long timeoutMs, String... words) {
     return new ControlClient(places()).ask(timeoutMs, words);
   }
 

@@ -12,7 +12,7 @@ import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
@@ -45,7 +45,7 @@ final class EngineHistory implements AutoCloseable {
   private final SplittableRandom random;
   private final MemoryRegion region;
   private final Arena arena = Arena.ofShared();
-  private final UnreliableBacking backing;
+  private final SimBacking backing;
   private final CacheOptions options;
   private final int sectors;
   private final String setting;
@@ -105,7 +105,7 @@ final class EngineHistory implements AutoCloseable {
             + sectors
             + " sectors, threaded "
             + threaded;
-    backing = new UnreliableBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
+    backing = new SimBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
     visible = new int[sectors];
     durable = new int[sectors];
     prefix = new PrefixCheck(region, backing, sectors, setting);
