@@ -25,17 +25,40 @@ final class Backlog {
   /** So much is written with one commit, or one write more. */
   private static final int COMMIT_BYTES = 1 << 20;
 
+  /** So many keys of a zeroed range are staged with one commit. */
+  private static final int COMMIT_ZERO_KEYS = 1024;
+
   private static final class Write {
-    final long offsetBytes;
-    final byte[] data;
+    /** Of a zeroed range what is left: it is staged part by part. */
+    long offsetBytes;
+
+    final long endBytes;
+
+    /** Or null for a zeroed range. */
+    final byte @Nullable [] data;
+
+    final boolean unmap;
     final boolean fua;
     final Completion done;
 
-    Write(long offsetBytes, byte[] data, boolean fua, Completion done) {
+    Write(
+        long offsetBytes,
+        long endBytes,
+        byte @Nullable [] data,
+        boolean unmap,
+        boolean fua,
+        Completion done) {
       this.offsetBytes = offsetBytes;
+      this.endBytes = endBytes;
       this.data = data;
+      this.unmap = unmap;
       this.fua = fua;
       this.done = done;
+    }
+
+    /** What it takes of the memory for all. */
+    int bytes() {
+      return data != null ? data.length : ZeroExtents.KEY_COST_BYTES;
     }
   }
 
@@ -48,6 +71,8 @@ final class Backlog {
   // Of the maintenance thread:
   private MemorySegment buffer = Arena.ofAuto().allocate(COMMIT_BYTES);
   private final List<Write> staged = new ArrayList<>();
+
+  private boolean progress;
   private final Admission admission;
 
   /**
@@ -79,10 +104,19 @@ final class Backlog {
         data,
         0,
         lengthBytes);
-    if (enqueue(new Write(offsetBytes, data, fua, done))) {
+    add(new Write(offsetBytes, offsetBytes + lengthBytes, data, false, fua, done));
+  }
+
+  /** Lets a range wait that is to be zeroed; it completes on the maintenance thread. */
+  void addZeroes(long offsetBytes, long endBytes, boolean unmap, boolean fua, Completion done) {
+    add(new Write(offsetBytes, endBytes, null, unmap, fua, done));
+  }
+
+  private void add(Write write) {
+    if (enqueue(write)) {
       onFirst.run();
     } else {
-      done.complete(Errno.ESHUTDOWN);
+      write.done.complete(Errno.ESHUTDOWN);
     }
   }
 
@@ -102,7 +136,7 @@ final class Backlog {
       return false;
     }
     waiting.add(write);
-    waitingBytes += write.data.length;
+    waitingBytes += write.bytes();
     empty = false;
     return true;
   }
@@ -117,7 +151,7 @@ final class Backlog {
     boolean admitted = true;
     while (admitted && !empty) {
       admitted = stageMany(queue);
-      any |= !staged.isEmpty();
+      any |= progress;
       queue.commit();
       served();
     }
@@ -126,6 +160,7 @@ final class Backlog {
 
   /** Stages what one commit may take; false if the next write has to wait on. */
   private boolean stageMany(CacheQueue queue) {
+    progress = false;
     long bytes = 0;
     while (bytes < COMMIT_BYTES) {
       Write next = poll();
@@ -136,14 +171,27 @@ final class Backlog {
         putBack(next);
         return false;
       }
+      progress = true;
+      if (next.data == null && next.offsetBytes < next.endBytes) {
+        putBack(next); // it goes on with the next commit
+        return true;
+      }
       staged.add(next);
-      bytes += next.data.length;
+      bytes += next.bytes();
     }
     return true;
   }
 
   private boolean stage(CacheQueue queue, Write write) {
-    int length = write.data.length;
+    byte[] data = write.data;
+    if (data == null) {
+      long from = write.offsetBytes;
+      write.offsetBytes =
+          queue.stageZeroes(
+              from, write.endBytes, write.unmap, write.fua, write.done, COMMIT_ZERO_KEYS);
+      return write.offsetBytes > from;
+    }
+    int length = data.length;
     if (!admission.admit(length)) {
       return false;
     }
@@ -151,7 +199,7 @@ final class Backlog {
       buffer = Arena.ofAuto().allocate(length);
     }
     // Staging copies, so the buffer is free again at once.
-    MemorySegment.copy(write.data, 0, buffer, ValueLayout.JAVA_BYTE, 0, length);
+    MemorySegment.copy(data, 0, buffer, ValueLayout.JAVA_BYTE, 0, length);
     if (queue.stage(write.offsetBytes, length, buffer.address(), write.fua, write.done)) {
       return true;
     }
@@ -174,7 +222,7 @@ final class Backlog {
   }
 
   private synchronized void served() {
-    staged.forEach(write -> waitingBytes -= write.data.length);
+    staged.forEach(write -> waitingBytes -= write.bytes());
     staged.clear();
     empty = waiting.isEmpty();
     notifyAll();

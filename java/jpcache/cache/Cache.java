@@ -18,6 +18,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.SharedZeros;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
@@ -54,6 +55,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private volatile CacheInfo info;
   private final ExtentMap map;
   private final SegmentTable segments;
+  private final ZeroExtents zeros;
   private final DataHead[] lanes;
   private final KeyLog log;
   private final Tails tails;
@@ -81,7 +83,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     info = media.info();
     metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
-    log = new KeyLog(region, segments, summary.head(), options.lanes());
+    zeros = new ZeroExtents(region, segments, replayed.zeros.found());
+    log = new KeyLog(region, segments, zeros, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];
     for (int lane = 0; lane < lanes.length; lane++) {
       lanes[lane] = new DataHead(segments);
@@ -94,12 +97,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
     admission = new Admission(segments, options.lanes());
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
-    writeBack = new WriteBack(media, region, segments, backing, tails);
+    writeBack = new WriteBack(media, region, segments, zeros, backing, tails);
     maintenance =
         new Maintenance(
             this,
             writeBack,
-            new GarbageCollector(media, map, segments, tails, backing.sizeBytes()),
+            new GarbageCollector(media, map, segments, zeros, tails, backing.sizeBytes()),
             System.nanoTime());
   }
 
@@ -127,11 +130,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   /** What a replay makes of the log: the extents, and how often each segment is referred to. */
-  private static final class Replayed {
+  private static final class Replayed implements LogReplay.KeyVisitor {
     private final CacheMedia media;
     private final @Nullable KeyData keyData;
     final ExtentMap map;
     final int[] references;
+    final SharedZeros zeros;
     final LogReplay.Summary summary;
     private final BulkLoad load;
 
@@ -144,16 +148,29 @@ public final class Cache implements BlockDevice, AutoCloseable {
       map = new ExtentMap(logicalBytes);
       references = new int[media.segments().count()];
       load = new BulkLoad(map);
-      summary = LogReplay.run(media, logicalBytes, this::insert);
+      zeros = new SharedZeros(media.view(), media.segments());
+      summary = LogReplay.run(media, logicalBytes, this);
       load.finish();
       summary.logSegments().stream().forEach(segment -> references[segment]++);
+      zeros.found().stream().forEach(segment -> references[segment]++);
     }
 
-    private void insert(Kset kset, int key) {
+    @Override
+    public int roomBytes(Kset kset, int key) {
+      return zeros.holds(kset.keySegment(key), kset.keySegmentOffset(key))
+          ? ZeroExtents.KEY_COST_BYTES
+          : kset.keyLength(key);
+    }
+
+    @Override
+    public void key(Kset kset, int key) {
       requireIntactData(kset, key);
       int segment = kset.keySegment(key);
       references[segment]++;
       load.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
+      if (zeros.holds(segment, kset.keySegmentOffset(key))) {
+        map.subtree(kset.keyOffset(key)).addZeroKey();
+      }
     }
 
     /** As the kernel does when it attaches: wrong data is not served, not even in part. */
@@ -313,6 +330,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return segments;
   }
 
+  ZeroExtents zeros() {
+    return zeros;
+  }
+
   KeyLog log() {
     return log;
   }
@@ -350,6 +371,11 @@ public final class Cache implements BlockDevice, AutoCloseable {
   /** What the log has brought and write-back has not dealt with. */
   long dirtyBytes() {
     return dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
+  }
+
+  /** Makes sure that there are zeros to point to; false if the cache is full. */
+  boolean prepareZeros(int lane) {
+    return zeros.prepare(lanes[lane]);
   }
 
   /**

@@ -5,7 +5,6 @@ import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -44,7 +43,11 @@ final class CacheQueue implements BlockQueue {
 
   private static final int RECYCLED = -1;
 
-  private static final MemorySegment ZEROS = Arena.global().allocate(1 << 20);
+  /** A zeroed range is published in parts of so many keys, up to 4 GiB. */
+  private static final int ZERO_KEYS_AT_ONCE = 1024;
+
+  /** So many, at most, on the client's thread: that takes some milliseconds. */
+  private static final int ZERO_KEYS_BY_CALLER = 1 << 16;
 
   private final Cache cache;
   private final PmemRegion region;
@@ -106,18 +109,74 @@ final class CacheQueue implements BlockQueue {
     backlog.add(offsetBytes, lengthBytes, address, fua, done);
   }
 
-  /** Piece by piece, as writes of zeros. */
+  /**
+   * A key of up to 4 MiB for each subtree, into the {@link ZeroExtents}. A range of which the cache
+   * holds nothing goes the same way: the backing device must not get it before the writes that were
+   * acknowledged earlier, or it would no longer hold a state that its user knows.
+   */
   @Override
   public void writeZeroes(
       long offsetBytes, long lengthBytes, boolean unmap, boolean fua, Completion done) {
-    Miss pieces = new Miss(done);
+    long at = offsetBytes;
     long end = offsetBytes + lengthBytes;
-    for (long at = offsetBytes; at < end; at += ZEROS.byteSize()) {
-      pieces.addPart();
-      int length = (int) Math.min(end - at, ZEROS.byteSize());
-      write(at, length, ZEROS.address(), fua, pieces);
+    if (cache.backlog().isEmpty()) {
+      at = stageZeroes(offsetBytes, end, unmap, fua, done, ZERO_KEYS_BY_CALLER);
+      if (at == end) {
+        return;
+      }
     }
-    pieces.complete(0);
+    counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
+    publish();
+    cache.backlog().addZeroes(at, end, unmap, fua, done);
+  }
+
+  /**
+   * Stages the keys of a zeroed range, from its begin on, and publishes them now and then; those of
+   * the end follow with the next {@link #commit}, which completes it.
+   *
+   * @return where it had to stop: at {@code maxKeys}, or where there was no room; the end if all is
+   *     staged, or has failed and completed
+   */
+  long stageZeroes(long from, long end, boolean unmap, boolean fua, Completion done, int maxKeys) {
+    long at = from;
+    for (int keys = 0; at < end && keys < maxKeys; keys++) {
+      try {
+        if (!takeRoomForZeroes()) {
+          return at;
+        }
+      } catch (UncheckedIOException e) {
+        LOG.log(Level.ERROR, "a range is not zeroed: {0}", e.getMessage());
+        done.complete(Errno.EIO);
+        return end;
+      }
+      int inSubtree = SUBTREE_BYTES - (int) (at & (SUBTREE_BYTES - 1));
+      int length = (int) Math.min(end - at, inSubtree);
+      cache.zeros().take(length, unmap, room);
+      staged.addPiece(at, room, cache.dataCrc() ? ZeroExtents.dataCrc(length) : 0);
+      fuaStaged |= fua;
+      at += length;
+      if (staged.pieces() >= ZERO_KEYS_AT_ONCE) {
+        publish();
+      }
+    }
+    if (at == end) {
+      staged.addCompletion(done);
+    }
+    return at;
+  }
+
+  /** Takes what the key of a zeroed range takes: room in the log, and zeros to point to. */
+  private boolean takeRoomForZeroes() {
+    Admission admission = cache.admission();
+    if (!admission.admit(ZeroExtents.KEY_COST_BYTES)) {
+      return false;
+    }
+    if (reserveKeys() && cache.prepareZeros(lane)) {
+      reservedKeys--;
+      return true;
+    }
+    admission.refund(ZeroExtents.KEY_COST_BYTES);
+    return false;
   }
 
   /**
@@ -158,20 +217,23 @@ final class CacheQueue implements BlockQueue {
 
   /** Takes {@link #room} for data, and room in the log for its key. */
   private boolean takeRoom(int wantedBytes) {
+    if (!reserveKeys() || !cache.takeRoom(lane, wantedBytes, room)) {
+      return false;
+    }
+    reservedKeys--;
+    return true;
+  }
+
+  /** Sees to it that there is room in the log for one key at least. */
+  private boolean reserveKeys() {
     if (reservedKeys == 0) {
       if (log.head().reserve(KEYS_RESERVED_AT_ONCE)) {
         reservedKeys = KEYS_RESERVED_AT_ONCE;
       } else if (log.head().reserve(1)) {
         reservedKeys = 1;
-      } else {
-        return false;
       }
     }
-    if (!cache.takeRoom(lane, wantedBytes, room)) {
-      return false;
-    }
-    reservedKeys--;
-    return true;
+    return reservedKeys > 0;
   }
 
   /** Gives back what the pieces from number {@code from} on have taken. */
@@ -254,6 +316,9 @@ final class CacheQueue implements BlockQueue {
     int segment = staged.segment(piece);
     int segmentOffset = staged.segmentOffset(piece);
     subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
+    if (cache.zeros().holds(segment, segmentOffset)) {
+      subtree.addZeroKey();
+    }
     return log.openKset(log.indexOf(offset))
         .append(
             offset,

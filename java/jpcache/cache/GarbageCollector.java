@@ -23,6 +23,12 @@ import jpcache.media.Position;
  * <p>Extents are taken out at once, so no tree ever holds one whose segment has moved on; the
  * kernel leaves them for whoever meets them.
  *
+ * <p>Keys of zeroed ranges ({@link ZeroExtents}) share their places, so what is in a tree does not
+ * say which of them it came from: an older key must not take out what a newer one has put there,
+ * which may still be dirty. Their extents stay until the log has no such key of the subtree left.
+ * Until then they say no more than the backing device does: all that an evicted key made zero is
+ * zero there, if nothing newer lies over it.
+ *
  * <p>Used by the maintenance thread. Locks: one subtree at a time.
  *
  * <p>Kernel counterpart: {@code cache_gc.c: pcache_cache_gc_fn}.
@@ -35,8 +41,10 @@ final class GarbageCollector {
   private final ExtentMap map;
   private final SegmentTable segments;
   private final Tails tails;
+  private final ZeroExtents zeros;
   private final long logicalBytes;
   private final ExtentList scratch = new ExtentList();
+  private final ExtentList allExtents = new ExtentList();
 
   /** The segments that the batch's keys and ksets refer to, once for each. */
   private int[] referredTo = new int[BATCH_KEYS + Layout.KSET_MAX_KEYS];
@@ -44,10 +52,16 @@ final class GarbageCollector {
   private int references;
 
   GarbageCollector(
-      CacheMedia media, ExtentMap map, SegmentTable segments, Tails tails, long logicalBytes) {
+      CacheMedia media,
+      ExtentMap map,
+      SegmentTable segments,
+      ZeroExtents zeros,
+      Tails tails,
+      long logicalBytes) {
     this.media = media;
     this.map = map;
     this.segments = segments;
+    this.zeros = zeros;
     this.tails = tails;
     this.logicalBytes = logicalBytes;
   }
@@ -89,13 +103,27 @@ final class GarbageCollector {
       return; // was stale when the log was replayed: never counted
     }
     long offset = kset.keyOffset(key);
+    int place = kset.keySegmentOffset(key);
     Subtree subtree = map.subtree(offset);
     synchronized (subtree) {
-      subtree.remove(
-          Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)),
-          scratch);
+      if (!zeros.holds(segment, place)) {
+        subtree.remove(Extent.ofBytes(offset, kset.keyLength(key), segment, place), scratch);
+      } else if (subtree.removeZeroKey()) {
+        removeZeros(subtree);
+      }
     }
     addReference(segment);
+  }
+
+  /** No key of the log makes zeros of any part of a subtree: what is left of them goes. */
+  private void removeZeros(Subtree subtree) {
+    allExtents.clear();
+    subtree.overlaps(0, Extent.SUBTREE_SECTORS, allExtents);
+    for (int i = 0; i < allExtents.size(); i++) {
+      if (zeros.holds(allExtents.get(i))) {
+        subtree.remove(allExtents.get(i), scratch);
+      }
+    }
   }
 
   private void addReference(int segment) {

@@ -18,13 +18,15 @@ import jpcache.media.Layout;
  */
 final class OpenKset {
   private final LogHead head;
+  private final ZeroExtents zeros;
   private final Kset kset = new Kset();
   private long dirtyBytes;
   private long appended;
   private long durable;
 
-  OpenKset(LogHead head) {
+  OpenKset(LogHead head, ZeroExtents zeros) {
     this.head = head;
+    this.zeros = zeros;
   }
 
   /**
@@ -46,7 +48,7 @@ final class OpenKset {
     }
     kset.append(offsetBytes, lengthBytes, flags, segment, segmentOffsetBytes, generation, dataCrc);
     if ((flags & Layout.KEY_FLAG_CLEAN) == 0) {
-      dirtyBytes += lengthBytes;
+      dirtyBytes += zeros.roomBytes(segment, segmentOffsetBytes, lengthBytes);
     }
     return ++appended;
   }

@@ -15,6 +15,7 @@ import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.media.LogReader;
 import jpcache.media.Position;
+import jpcache.media.SharedZeros;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -29,6 +30,10 @@ import org.jspecify.annotations.Nullable;
  * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
  * are gathered first, since one large request costs less than many small ones.
  *
+ * <p>Zeros are not written but made: keys of zeroed ranges are known by where they point, and large
+ * data that is all zeros by a look at it, which is over with the first byte that is none. The
+ * device is asked to give up the space only where a client did.
+ *
  * <p>Whatever fails, the whole batch is written again later: after a failed flush nothing since the
  * last good one can be relied on.
  *
@@ -41,6 +46,12 @@ final class WriteBack {
 
   static final int BATCH_KEYS = 8192;
 
+  /** Of zeros, which cost a backing device little, but not all of them nothing. */
+  private static final long BATCH_ZERO_BYTES = 4L << 30;
+
+  /** Data from this size on is looked at: it may be all zeros. */
+  private static final int MIN_ZEROS_BYTES = 64 << 10;
+
   private static final int DEPTH = 32;
   private static final int GATHER_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
@@ -48,6 +59,7 @@ final class WriteBack {
   private final CacheMedia media;
   private final PmemRegion region;
   private final SegmentTable segments;
+  private final ZeroExtents zeros;
   private final BackingDevice backing;
   private final Tails tails;
 
@@ -70,11 +82,13 @@ final class WriteBack {
       CacheMedia media,
       PmemRegion region,
       SegmentTable segments,
+      ZeroExtents zeros,
       BackingDevice backing,
       Tails tails) {
     this.media = media;
     this.region = region;
     this.segments = segments;
+    this.zeros = zeros;
     this.backing = backing;
     this.tails = tails;
   }
@@ -111,7 +125,8 @@ final class WriteBack {
     batch.clear();
     LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
     collectedBytes = 0;
-    while (collectedBytes < BATCH_BYTES
+    while (batch.addedDataBytes() < BATCH_BYTES
+        && batch.addedZeroBytes() < BATCH_ZERO_BYTES
         && batch.keys() < BATCH_KEYS
         && !reader.head().equals(end)
         && reader.next()) {
@@ -124,12 +139,34 @@ final class WriteBack {
         if (kset.keyIsClean(key)) {
           batch.addClean(kset.keyOffset(key), kset.keyLength(key));
         } else {
-          batch.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
-          collectedBytes += kset.keyLength(key);
+          addDirty(kset, key);
         }
       }
     }
     return reader.head();
+  }
+
+  private void addDirty(Kset kset, int key) {
+    long offset = kset.keyOffset(key);
+    int length = kset.keyLength(key);
+    int segment = kset.keySegment(key);
+    int place = kset.keySegmentOffset(key);
+    collectedBytes += zeros.roomBytes(segment, place, length);
+    if (zeros.holds(segment, place)) {
+      batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
+    } else if (length >= MIN_ZEROS_BYTES && isZeros(segment, place, length)) {
+      batch.addZeros(offset, length, false);
+    } else {
+      batch.add(offset, length, segment, place);
+    }
+  }
+
+  private boolean isZeros(int segment, int place, int length) {
+    try {
+      return SharedZeros.allZero(region.view(), segments.dataOffset(segment) + place, length);
+    } catch (PoisonedMemoryException e) {
+      return false; // whoever has to write it meets this again
+    }
   }
 
   private int writeAll(LongConsumer progress) {
@@ -140,7 +177,9 @@ final class WriteBack {
       int end = gatherable(extent);
       depth.acquireUninterruptibly();
       toldBytes = tell(progress, toldBytes);
-      if (end == extent + 1) {
+      if (batch.isZeros(extent)) {
+        writeZeros(extent);
+      } else if (end == extent + 1) {
         writeExtent(extent);
       } else {
         writeGathered(extent, end);
@@ -158,7 +197,7 @@ final class WriteBack {
   /** Tells of what has been written since the last time; returns how much that is in all. */
   private long tell(LongConsumer progress, long toldBytes) {
     // What was overwritten within the batch is done with as well.
-    double done = (double) endedBytes.get() / batch.bytes();
+    double done = (double) endedBytes.get() / Math.max(1, batch.bytes() - batch.zeroBytes());
     long nowBytes = (long) (done * collectedBytes);
     if (nowBytes > toldBytes) {
       progress.accept(nowBytes - toldBytes);
@@ -170,11 +209,22 @@ final class WriteBack {
   private int gatherable(int first) {
     int end = first + 1;
     long bytes = batch.lengthBytes(first);
-    while (end < batch.runEnd(first) && bytes + batch.lengthBytes(end) <= GATHER_BYTES) {
+    while (!batch.isZeros(first)
+        && end < batch.runEnd(first)
+        && !batch.isZeros(end)
+        && bytes + batch.lengthBytes(end) <= GATHER_BYTES) {
       bytes += batch.lengthBytes(end);
       end++;
     }
     return end;
+  }
+
+  private void writeZeros(int extent) {
+    backing.zero(
+        batch.offsetBytes(extent),
+        batch.lengthBytes(extent),
+        batch.mayUnmap(extent),
+        errno -> requestEnded(errno, 0));
   }
 
   private void writeExtent(int extent) {

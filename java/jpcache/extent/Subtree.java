@@ -36,6 +36,17 @@ public final class Subtree {
 
   private int leafCount = 1;
   private final long[] replacement = new long[1 + MAX_GROWTH];
+  private int zeroKeys;
+
+  /** The log has a key more that makes zeros of a part of this subtree. */
+  public void addZeroKey() {
+    zeroKeys++;
+  }
+
+  /** The log has such a key less; returns whether it was the last. */
+  public boolean removeZeroKey() {
+    return --zeroKeys == 0;
+  }
 
   /** How many extents there are. */
   public int size() {

@@ -18,6 +18,8 @@ import java.util.Arrays;
  * sequence of extents with no gap between them on the logical device: a writer may gather it into
  * one request.
  *
+ * <p>Zeros are extents of their own: whoever can makes zeros without writing them.
+ *
  * <p>Keys are taken as they come and planned all at once: they are sorted by their starts, and a
  * sweep over them keeps the keys that are open at its place in a heap, newest on top. O(n log n),
  * in primitive arrays that are used again for the next batch.
@@ -33,7 +35,14 @@ public final class WriteBatch {
 
   private static final int KEY_BITS = 20;
   private static final int FIRST_CAPACITY = 1024;
+
+  // In place of a segment, for keys whose data is not looked for in one.
   private static final int CLEAN = -1;
+  private static final int ZEROS_UNMAPPED = -2;
+  private static final int ZEROS_KEPT = -3;
+
+  /** Zeros that adjoin are one extent up to this. */
+  private static final int MAX_ZEROS_BYTES = 1 << 30;
 
   // The keys, in the order of the log.
   private int keys;
@@ -57,12 +66,18 @@ public final class WriteBatch {
   private int[] segments = new int[FIRST_CAPACITY];
   private int[] places = new int[FIRST_CAPACITY];
   private long bytes;
+  private long zeroBytes;
+  private long addedDataBytes;
+  private long addedZeroBytes;
 
   /** Forgets all keys and extents. */
   public void clear() {
     keys = 0;
     extents = 0;
     bytes = 0;
+    zeroBytes = 0;
+    addedDataBytes = 0;
+    addedZeroBytes = 0;
   }
 
   /** How many keys have been added. */
@@ -78,6 +93,27 @@ public final class WriteBatch {
    */
   public void add(long offsetBytes, int lengthBytes, int segment, int segmentOffsetBytes) {
     put(offsetBytes, lengthBytes, segment, segmentOffsetBytes);
+    addedDataBytes += lengthBytes;
+  }
+
+  /**
+   * Adds the next key of the log, whose data is zeros.
+   *
+   * @param unmap whether the backing device may give up its space
+   */
+  public void addZeros(long offsetBytes, int lengthBytes, boolean unmap) {
+    put(offsetBytes, lengthBytes, unmap ? ZEROS_UNMAPPED : ZEROS_KEPT, 0);
+    addedZeroBytes += lengthBytes;
+  }
+
+  /** How many bytes the keys have that were added with their data. */
+  public long addedDataBytes() {
+    return addedDataBytes;
+  }
+
+  /** How many bytes the keys have that were added as zeros. */
+  public long addedZeroBytes() {
+    return addedZeroBytes;
   }
 
   /**
@@ -112,6 +148,7 @@ public final class WriteBatch {
   public void plan() {
     extents = 0;
     bytes = 0;
+    zeroBytes = 0;
     heapSize = 0;
     Arrays.sort(order, 0, keys);
     for (int i = 0; i < keys; i++) {
@@ -151,12 +188,16 @@ public final class WriteBatch {
   private void emit(int key, long from, long to) {
     int length = (int) (to - from);
     int place = keyPlaces[key] + (int) (from - keyOffsets[key]);
+    boolean zeros = keySegments[key] < CLEAN;
     bytes += length;
+    zeroBytes += zeros ? length : 0;
     int last = extents - 1;
     if (last >= 0
         && offsets[last] + lengths[last] == from
         && segments[last] == keySegments[key]
-        && places[last] + lengths[last] == place) {
+        && (zeros
+            ? lengths[last] <= MAX_ZEROS_BYTES - length
+            : places[last] + lengths[last] == place)) {
       lengths[last] += length;
       return;
     }
@@ -208,12 +249,27 @@ public final class WriteBatch {
     return bytes;
   }
 
+  /** How many of them are zeros. */
+  public long zeroBytes() {
+    return zeroBytes;
+  }
+
+  /** Whether an extent is zeros; it has no data in any segment then. */
+  public boolean isZeros(int extent) {
+    return segments[extent] < CLEAN;
+  }
+
+  /** Whether the backing device may give up the space of an extent that is zeros. */
+  public boolean mayUnmap(int extent) {
+    return segments[extent] == ZEROS_UNMAPPED;
+  }
+
   /** Where on the logical device an extent begins. */
   public long offsetBytes(int extent) {
     return offsets[extent];
   }
 
-  /** At most a segment's data area: data that adjoins lies in one. */
+  /** At most a segment's data area, since data that adjoins lies in one; or 1 GiB of zeros. */
   public int lengthBytes(int extent) {
     return lengths[extent];
   }
