@@ -46,12 +46,6 @@ final class WriteBack {
 
   static final int BATCH_KEYS = 8192;
 
-  /** Of zeros, which cost a backing device little, but not all of them nothing. */
-  private static final long BATCH_ZERO_BYTES = 4L << 30;
-
-  /** Data from this size on is looked at: it may be all zeros. */
-  private static final int MIN_ZEROS_BYTES = 64 << 10;
-
   private static final int DEPTH = 32;
   private static final int GATHER_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
@@ -126,7 +120,7 @@ final class WriteBack {
     LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
     collectedBytes = 0;
     while (batch.addedDataBytes() < BATCH_BYTES
-        && batch.addedZeroBytes() < BATCH_ZERO_BYTES
+        && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
         && batch.keys() < BATCH_KEYS
         && !reader.head().equals(end)
         && reader.next()) {
@@ -154,18 +148,10 @@ final class WriteBack {
     collectedBytes += zeros.roomBytes(segment, place, length);
     if (zeros.holds(segment, place)) {
       batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
-    } else if (length >= MIN_ZEROS_BYTES && isZeros(segment, place, length)) {
+    } else if (SharedZeros.areMuch(region.view(), segments.dataOffset(segment) + place, length)) {
       batch.addZeros(offset, length, false);
     } else {
       batch.add(offset, length, segment, place);
-    }
-  }
-
-  private boolean isZeros(int segment, int place, int length) {
-    try {
-      return SharedZeros.allZero(region.view(), segments.dataOffset(segment) + place, length);
-    } catch (PoisonedMemoryException e) {
-      return false; // whoever has to write it meets this again
     }
   }
 

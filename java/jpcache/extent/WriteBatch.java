@@ -33,6 +33,12 @@ public final class WriteBatch {
   /** The most keys of a batch. */
   public static final int MAX_KEYS = 1 << 20;
 
+  /**
+   * Whoever fills a batch ends it with the key that brings its zeros to this: they cost a backing
+   * device little, but not all of them nothing.
+   */
+  public static final long ZERO_BYTES_AT_ONCE = 4L << 30;
+
   private static final int KEY_BITS = 20;
   private static final int FIRST_CAPACITY = 1024;
 

@@ -37,6 +37,9 @@ public final class SharedZeros {
   /** Where the keys of ranges begin that keep it. */
   public static final int KEPT_AT = 2 * Layout.SECTOR_BYTES;
 
+  /** Data from this size on is worth a look whether it is all zeros. */
+  private static final int MIN_LOOK_BYTES = 64 << 10;
+
   /** The extent's size, with its mark. */
   public static final int SIZE_BYTES = KEPT_AT + Layout.SUBTREE_BYTES;
 
@@ -106,11 +109,18 @@ public final class SharedZeros {
   }
 
   /**
-   * Whether some bytes of the media are zeros, all of them. The first few tell it of most data.
-   *
-   * @throws PoisonedMemoryException if they cannot be read
+   * Whether data of the media is all zeros, and so much that it is worth to make them below instead
+   * of writing them. A few bytes tell it of most data. What cannot be read is not zeros.
    */
-  public static boolean allZero(MemorySegment media, long offsetBytes, long lengthBytes) {
+  public static boolean areMuch(MemorySegment media, long offsetBytes, int lengthBytes) {
+    try {
+      return lengthBytes >= MIN_LOOK_BYTES && allZero(media, offsetBytes, lengthBytes);
+    } catch (PoisonedMemoryException e) {
+      return false; // whoever has to write it meets this again
+    }
+  }
+
+  private static boolean allZero(MemorySegment media, long offsetBytes, long lengthBytes) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment copy = arena.allocate(Math.min(lengthBytes, CHUNK_BYTES));
       long chunk = Math.min(lengthBytes, Layout.SECTOR_BYTES);

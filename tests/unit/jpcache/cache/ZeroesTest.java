@@ -1,18 +1,25 @@
 package jpcache.cache;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import jpcache.backing.MemoryBacking;
+import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.ExtentSink;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
 import jpcache.pmem.MemoryRegion;
+import jpcache.tools.fsck.Fsck;
+import jpcache.tools.fsck.FsckReport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -67,10 +74,14 @@ class ZeroesTest {
       queue.read(at, 4 << 20, buffer.address() + at, e -> result[0] = e);
       assertEquals(0, result[0]);
     }
+    return text(buffer.toArray(JAVA_BYTE));
+  }
+
+  private static String text(byte[] bytes) {
     StringBuilder text = new StringBuilder();
-    for (int from = 0, to; from < LOGICAL_BYTES; from = to) {
-      byte fill = buffer.get(JAVA_BYTE, from);
-      for (to = from + 1; to < LOGICAL_BYTES && buffer.get(JAVA_BYTE, to) == fill; ) {
+    for (int from = 0, to; from < bytes.length; from = to) {
+      byte fill = bytes[from];
+      for (to = from + 1; to < bytes.length && bytes[to] == fill; ) {
         to++;
       }
       text.append((to - from) / 512).append(fill == 0 ? '.' : (char) fill).append(' ');
@@ -107,6 +118,173 @@ class ZeroesTest {
     queue.commit();
     assertEquals("81920. ", content());
     assertEquals(0, backing.reads());
+  }
+
+  private void reopen() {
+    queue.close();
+    cache = open();
+    queue = cache.openQueue();
+  }
+
+  private void writeAllBack() {
+    assertEquals(0, cache.maintenance().writeBackAll());
+  }
+
+  @Test
+  void belowADiscardIsUnmappedOtherZerosKeepTheirSpaceAndNothingIsWritten() {
+    zero(512, 9 << 20, true);
+    zero(16 << 20, 8 << 20, false);
+    queue.commit();
+    writeAllBack();
+    assertEquals(9 << 20, backing.unmappedBytes());
+    assertEquals(8 << 20, backing.zeroedBytes());
+    assertEquals(0, backing.writtenBytes());
+    assertEquals(content(), text(slow));
+  }
+
+  @Test
+  void whatMayBeUnmappedIsStillKnownAfterACrash() {
+    zero(512, 9 << 20, true);
+    zero(16 << 20, 8 << 20, false);
+    queue.commit();
+    reopen();
+    writeAllBack();
+    assertEquals(9 << 20, backing.unmappedBytes());
+    assertEquals(8 << 20, backing.zeroedBytes());
+  }
+
+  @Test
+  void muchDataThatIsAllZerosIsZeroedBelowAndKeepsItsSpace() {
+    write(0, 64 << 10, '\0');
+    write(1 << 20, 4096, '\0');
+    write(2 << 20, 64 << 10, '\0');
+    MemorySegment almost = buffer.asSlice(3 << 20, 128 << 10).fill((byte) 0);
+    almost.set(JAVA_BYTE, almost.byteSize() - 1, (byte) 1);
+    queue.write(3 << 20, 128 << 10, almost.address(), false, e -> errno[0] = e);
+    queue.commit();
+    writeAllBack();
+    assertEquals(128 << 10, backing.zeroedBytes());
+    assertEquals(4096 + (128 << 10), backing.writtenBytes());
+    assertEquals(0, backing.unmappedBytes());
+    assertEquals(content(), text(slow));
+  }
+
+  /** Otherwise each crash would cost a segment for as long as the log has keys into it. */
+  @Test
+  void theSameZerosAreUsedAfterACrashAsBefore() {
+    zero(0, 4096, true);
+    queue.commit();
+    int used = cache.status().segmentsUsed();
+    for (int crash = 0; crash < 10; crash++) {
+      reopen();
+      zero(4096L * crash, 4096, true);
+      queue.commit();
+    }
+    assertEquals(used, cache.status().segmentsUsed());
+  }
+
+  /**
+   * Both keys of zeros point to one place, so the older one, when it is collected, must not be
+   * taken for the newer, which covers what the backing device has of the write between them.
+   */
+  @Test
+  void anOlderKeyOfZerosThatIsCollectedUncoversNothing() {
+    cache.setGcPercent(0);
+    zero(0, 8 << 20, true);
+    queue.commit();
+    write(4096, 4096, 'x');
+    queue.commit();
+    writeAllBack();
+    zero(0, 8 << 20, true);
+    queue.commit();
+    backing.failWrites(Errno.EIO);
+    cache.maintenance().step(System.nanoTime());
+    assertEquals(cache.tails().dirtyTail(), cache.tails().keyTail(), "the older ones are gone");
+    assertEquals('x', slow[4096]);
+    assertEquals("16384. 65536b ", content());
+    backing.failWrites(0);
+    writeAllBack();
+    while (cache.maintenance().step(System.nanoTime()) == 0) {
+      // until all is collected
+    }
+    assertEquals(0, cache.map().subtree(0).size());
+    assertEquals("16384. 65536b ", content());
+    assertEquals(content(), text(slow));
+  }
+
+  /** Whoever writes can write the mark as well, at the place where it would be looked for. */
+  @Test
+  void aMarkThatAClientHasWrittenIsNotBelieved() {
+    MemorySegment mark =
+        buffer
+            .asSlice(0, 512)
+            .fill((byte) 0)
+            .copyFrom(MemorySegment.ofArray("jpcache: zeros\n".getBytes(US_ASCII)));
+    queue.write(0, 512, mark.address(), false, e -> errno[0] = e);
+    write(8192, 4096, 'x');
+    queue.commit();
+    reopen();
+    assertEquals('x', (byte) content().charAt(content().indexOf('x')));
+    writeAllBack();
+    assertEquals('x', slow[8192]);
+    assertEquals(0, backing.zeroedBytes() + backing.unmappedBytes());
+  }
+
+  @Test
+  void zerosCountForLittleDirtyDataBeforeAndAfterACrash() {
+    zero(0, LOGICAL_BYTES, true);
+    queue.commit();
+    assertEquals(10 * ZeroExtents.KEY_COST_BYTES, cache.dirtyBytes());
+    reopen();
+    assertEquals(10 * ZeroExtents.KEY_COST_BYTES, cache.dirtyBytes());
+    write(0, 4096, 'x');
+    queue.commit();
+    writeAllBack();
+    assertEquals(0, cache.dirtyBytes());
+  }
+
+  @Test
+  void theCheckerFindsNothingWrongWithSharedZeros() {
+    zero(0, LOGICAL_BYTES, true);
+    write(0, 4096, 'x');
+    zero(2048, 1024, false);
+    queue.commit();
+    FsckReport report = new Fsck("cache", region.view(), backing, false, phase -> {}).run();
+    assertEquals(0, report.problems() + report.notices(), report.toString());
+  }
+
+  /** 64 lanes hold all segments between them, and none is free for the zeros at first. */
+  @Test
+  void aFullCacheMakesRoomForZerosAndForMoreKeysThanOneCommitTakes() {
+    queue.close();
+    cache =
+        Cache.open(
+            region, backing, CacheOptions.defaults().withLanes(64).withDurability(Durability.ACK));
+    List<BlockQueue> queues = new ArrayList<>();
+    for (int i = 0; i < 64; i++) {
+      queues.add(cache.openQueue());
+    }
+    buffer.fill((byte) 'x');
+    int[] answered = {0};
+    int written = 0;
+    while (cache.backlog().isEmpty()) {
+      BlockQueue writer = queues.get(written++ % 64);
+      writer.write(0, 3 << 20, buffer.address(), false, e -> answered[0] += e == 0 ? 1 : 0);
+      writer.commit();
+    }
+    queue = queues.getFirst();
+    zero(0, LOGICAL_BYTES, true);
+    queue.commit();
+    assertEquals(PENDING, errno[0]);
+    for (int step = 0; errno[0] == PENDING; step++) {
+      cache.maintenance().step(System.nanoTime());
+      assertTrue(step < 10_000, "no progress");
+    }
+    assertEquals(0, errno[0]);
+    assertEquals(written, answered[0]);
+    assertEquals("81920. ", content());
+    queues.forEach(BlockQueue::close);
+    queue = cache.openQueue();
   }
 
   @Test

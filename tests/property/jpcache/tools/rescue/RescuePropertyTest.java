@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import jpcache.Seeds;
@@ -22,6 +23,7 @@ import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
+import jpcache.media.SharedZeros;
 import jpcache.pmem.SegmentRegion;
 import jpcache.support.ShmDirectory;
 import jpcache.tools.LogicalView;
@@ -47,12 +49,14 @@ class RescuePropertyTest {
 
   private static final int SECOND_LOG = 9;
   private static final int STALE = 5;
+  private static final int ZEROS = 7;
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
 
   private SplittableRandom random = new SplittableRandom(0);
   private int dataAt;
+  private long zeroedBytes;
   private int blockBytes;
 
   @BeforeEach
@@ -75,6 +79,7 @@ class RescuePropertyTest {
         Rescue.Summary planned = rescue(m, backing).dryRun();
         assertEquals(0, backing.writes(), "a dry run writes nothing");
         assertEquals(planned, rescue(m, backing).run(region));
+        zeroedBytes += backing.zeroedBytes();
         check(m, backing, logical);
         assertEquals(
             new Rescue.Summary(0, 0, 0, 0), rescue(m, backing).run(region), "nothing is left");
@@ -82,6 +87,7 @@ class RescuePropertyTest {
         Files.delete(file);
       }
     }
+    assertTrue(zeroedBytes > 0, "some of the zeros were not written");
   }
 
   @ParameterizedTest
@@ -150,6 +156,7 @@ class RescuePropertyTest {
     dataAt = 0;
     m.cacheInfo(0, MediaBuilder.SMALL_SEGMENTS, CRC_FLAGS);
     m.generation(STALE, 2);
+    SharedZeros.write(new SegmentRegion(m.media()), MediaBuilder.dataOffset(ZEROS));
     byte[] below = new byte[LOGICAL_BYTES];
     random.nextBytes(below);
     int ksets = 1 + random.nextInt(30);
@@ -189,6 +196,13 @@ class RescuePropertyTest {
     if (random.nextInt(12) == 0) {
       return new LogKey(off, length, 0, STALE, 0, 1, 0); // whatever is there is not looked at
     }
+    if (random.nextInt(6) == 0) {
+      if (written) {
+        Arrays.fill(below, off, off + length, (byte) 0);
+      }
+      int place = random.nextBoolean() ? SharedZeros.UNMAPPED_AT : SharedZeros.KEPT_AT;
+      return new LogKey(off, length, 0, ZEROS, place, 0, Crc32c.ofZeros(length));
+    }
     boolean clean = random.nextInt(12) == 0 && written;
     int segment = 1 + random.nextInt(3);
     int place = dataAt + random.nextInt(3) * SECTOR; // seldom aligned
@@ -197,7 +211,9 @@ class RescuePropertyTest {
     }
     dataAt = place + length;
     byte[] data = new byte[length];
-    random.nextBytes(data);
+    if (random.nextInt(3) > 0) {
+      random.nextBytes(data);
+    }
     MemorySegment.copy(
         data,
         0,
