@@ -183,6 +183,24 @@ class ZeroesTest {
     assertEquals(used, cache.status().segmentsUsed());
   }
 
+  /** Or keys to come would point to what else is put there. */
+  @Test
+  void zerosOfAnEarlierSessionStayWhenTheLastKeyOfThatHasGone() {
+    cache.setGcPercent(0);
+    zero(0, 4096, true);
+    queue.commit();
+    reopen();
+    writeAllBack();
+    while (cache.maintenance().step(System.nanoTime()) == 0) {
+      // until all is collected
+    }
+    assertEquals(0, cache.map().subtree(0).size());
+    assertEquals(2, cache.status().segmentsUsed(), "the log's segment and the zeros'");
+    zero(8192, 4096, true);
+    queue.commit();
+    assertEquals("8. 8b 8. 81896b ", content());
+  }
+
   /**
    * Both keys of zeros point to one place, so the older one, when it is collected, must not be
    * taken for the newer, which covers what the backing device has of the write between them.
