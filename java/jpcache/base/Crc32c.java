@@ -1,5 +1,6 @@
 package jpcache.base;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.zip.CRC32C;
 
@@ -23,7 +24,18 @@ public final class Crc32c {
   private static final int POLYNOMIAL = 0x82F63B78;
   private static final byte[] PREIMAGE = preimage(~0, SEED);
 
+  /** No buffer over memory can be larger. */
+  private static final long WINDOW_BYTES = Integer.MAX_VALUE - 8;
+
+  /** A window begins at a multiple of half its size, so that what begins in it fits it. */
+  private static final long WINDOW_MASK = -(1L << 30);
+
   private final CRC32C crc = new CRC32C();
+
+  /** The part of memory that was last summed in: a buffer for each sum would be garbage. */
+  private ByteBuffer window = ByteBuffer.allocate(0);
+
+  private long windowAddress = -1;
 
   /** The checksum of the buffer's remaining bytes; its position moves to its limit. */
   public int of(ByteBuffer bytes) {
@@ -31,6 +43,16 @@ public final class Crc32c {
     crc.update(PREIMAGE, 0, PREIMAGE.length);
     crc.update(bytes);
     return ~(int) crc.getValue();
+  }
+
+  /** The checksum of native memory, of less than 1 GiB. */
+  public int of(long address, int lengthBytes) {
+    if ((address & WINDOW_MASK) != windowAddress) {
+      windowAddress = address & WINDOW_MASK;
+      window = MemorySegment.ofAddress(windowAddress).reinterpret(WINDOW_BYTES).asByteBuffer();
+    }
+    int from = (int) (address - windowAddress);
+    return of(window.limit(from + lengthBytes).position(from));
   }
 
   /** The checksum of {@code length} bytes of {@code bytes} from {@code from}. */

@@ -1,5 +1,7 @@
 package jpcache.cache;
 
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.BackingDevice;
@@ -7,6 +9,7 @@ import jpcache.base.UserException;
 import jpcache.block.BlockDevice;
 import jpcache.block.BlockQueue;
 import jpcache.extent.BulkLoad;
+import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
@@ -46,6 +49,8 @@ import org.jspecify.annotations.Nullable;
  * does.
  */
 public final class Cache implements BlockDevice, AutoCloseable {
+  private static final Logger LOG = System.getLogger(Cache.class.getName());
+
   private final PmemRegion region;
   private final BackingDevice backing;
   private final CacheOptions options;
@@ -62,6 +67,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final Backlog backlog;
   private final Admission admission;
   private final Fills fills;
+  private final Prefetches prefetches;
   private final WriteBack writeBack;
   private final Maintenance maintenance;
   private final long dirtyBytesAtStart;
@@ -97,7 +103,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     admission = new Admission(segments, options.lanes());
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
-    writeBack = new WriteBack(media, region, segments, zeros, backing, tails);
+    prefetches = new Prefetches(this);
+    writeBack = new WriteBack(media, region, segments, zeros, backing, tails, map);
     maintenance =
         new Maintenance(
             this,
@@ -124,7 +131,11 @@ public final class Cache implements BlockDevice, AutoCloseable {
               + media.info().mode()
               + ", and only write-back can be served so far");
     }
-    Replayed replayed = new Replayed(media, backing.sizeBytes());
+    Replayed replayed = new Replayed(media, backing.sizeBytes(), false);
+    if (!replayed.summary.dirtyTailOnLog()) {
+      // The trace of a torn update: nothing is known to be on the backing device. Rare.
+      replayed = new Replayed(media, backing.sizeBytes(), true);
+    }
     requireRoomForLastKset(region, replayed.summary.head());
     return new Cache(region, backing, options, media, replayed);
   }
@@ -138,14 +149,22 @@ public final class Cache implements BlockDevice, AutoCloseable {
     final SharedZeros zeros;
     final LogReplay.Summary summary;
     private final BulkLoad load;
+    private boolean dirty;
+    private int damagedKeys;
 
-    Replayed(CacheMedia media, long logicalBytes) {
+    /**
+     * Replays the log.
+     *
+     * @param dirty whether all of it counts as dirty, wherever dirty_tail is
+     */
+    Replayed(CacheMedia media, long logicalBytes, boolean dirty) {
+      this.dirty = dirty;
       this.media = media;
       keyData =
           media.info().dataCrc()
               ? new KeyData(media.view(), media.segments(), Arena.ofAuto())
               : null;
-      map = new ExtentMap(logicalBytes);
+      map = new ExtentMap(logicalBytes, media.info().dataCrc());
       references = new int[media.segments().count()];
       load = new BulkLoad(map);
       zeros = new SharedZeros(media.view(), media.segments());
@@ -163,28 +182,48 @@ public final class Cache implements BlockDevice, AutoCloseable {
     }
 
     @Override
+    public void dirtyFromHere() {
+      dirty = true;
+    }
+
+    @Override
     public void key(Kset kset, int key) {
-      requireIntactData(kset, key);
       int segment = kset.keySegment(key);
+      long offset = kset.keyOffset(key);
       references[segment]++;
-      load.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
+      long extent =
+          Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key));
+      boolean clean = !dirty || kset.keyIsClean(key);
+      if (keyData != null && keyData.crc(kset, key) != kset.keyDataCrc(key)) {
+        damaged(kset, key, clean);
+        load.clear(offset, extent);
+      } else {
+        load.add(offset, clean ? Extent.clean(extent) : extent, kset.keyDataCrc(key));
+      }
       if (zeros.holds(segment, kset.keySegmentOffset(key))) {
-        map.subtree(kset.keyOffset(key)).addZeroKey();
+        map.subtree(offset).addZeroKey(!clean);
       }
     }
 
-    /** As the kernel does when it attaches: wrong data is not served, not even in part. */
-    private void requireIntactData(Kset kset, int key) {
-      if (keyData != null && keyData.crc(kset, key) != kset.keyDataCrc(key)) {
-        throw new UserException(
-            media.device()
-                + ": the data of logical bytes "
-                + kset.keyOffset(key)
-                + " to "
-                + (kset.keyOffset(key) + kset.keyLength(key))
-                + " in segment "
-                + kset.keySegment(key)
-                + " does not fit its data_crc; `jpcache fsck` finds all such places");
+    /**
+     * What the backing device does not have is lost, and as the kernel does when it attaches, we
+     * then serve nothing. Of the rest nothing is served from here.
+     */
+    private void damaged(Kset kset, int key, boolean clean) {
+      String what =
+          media.device()
+              + ": the data of logical bytes "
+              + kset.keyOffset(key)
+              + " to "
+              + (kset.keyOffset(key) + kset.keyLength(key))
+              + " in segment "
+              + kset.keySegment(key)
+              + " does not fit its data_crc; `jpcache fsck` finds all such places";
+      if (!clean) {
+        throw new UserException(what);
+      }
+      if (damagedKeys++ == 0) {
+        LOG.log(Level.ERROR, "{0}; what the backing device has is read there", what);
       }
     }
   }
@@ -334,6 +373,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return zeros;
   }
 
+  ReadMarks readMarks() {
+    return segments.marks();
+  }
+
   KeyLog log() {
     return log;
   }
@@ -344,6 +387,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   Fills fills() {
     return fills;
+  }
+
+  Prefetches prefetches() {
+    return prefetches;
   }
 
   Admission admission() {

@@ -10,7 +10,9 @@ final class CacheMetrics {
     READ_MISSES,
     READ_BYTES,
     READ_MISS_BYTES,
+    DAMAGED_READS,
     STORED_BYTES,
+    KEPT_BYTES,
     WRITES_WAITED,
     COMMITS
   }
@@ -36,9 +38,19 @@ final class CacheMetrics {
         Event.READ_MISS_BYTES);
     counter(
         registry,
+        "damaged_reads_total",
+        "Times that cached data did not fit its data_crc or could not be read.",
+        Event.DAMAGED_READS);
+    counter(
+        registry,
         "stored_bytes_total",
-        "Bytes copied into the cache, by writes and after misses.",
+        "Bytes copied into the cache: by writes, after misses, and to keep what is read often.",
         Event.STORED_BYTES);
+    counter(
+        registry,
+        "kept_bytes_total",
+        "Bytes among them that had been read since they came, and would else have left the cache.",
+        Event.KEPT_BYTES);
     counter(
         registry,
         "writes_waited_total",

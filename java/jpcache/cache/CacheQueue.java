@@ -5,9 +5,6 @@ import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.lang.foreign.MemorySegment;
-import java.lang.invoke.VarHandle;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.base.Completion;
@@ -16,18 +13,14 @@ import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.ExtentSink;
 import jpcache.extent.Extent;
-import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.Layout;
 import jpcache.metrics.Counters;
-import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
-import jpcache.pmem.PoisonedMemoryException;
-import org.jspecify.annotations.Nullable;
 
 /**
- * One client's requests to a {@link Cache}.
+ * One client's requests to a {@link Cache}; its reads are {@link QueueReads}.
  *
  * <p>Data is copied when a write is handed over, its keys enter the trees at the commit: a reader
  * never sees data that has not been drained, and no thread has to wait for another's drain.
@@ -40,8 +33,6 @@ final class CacheQueue implements BlockQueue {
 
   /** Room in the log is taken for so many keys at once, to take its lock less often. */
   private static final int KEYS_RESERVED_AT_ONCE = 64;
-
-  private static final int RECYCLED = -1;
 
   /** A zeroed range is published in parts of so many keys, up to 4 GiB. */
   private static final int ZERO_KEYS_AT_ONCE = 1024;
@@ -69,13 +60,7 @@ final class CacheQueue implements BlockQueue {
   private int reservedKeys;
 
   private final DataHead.Room room = new DataHead.Room();
-  private final ExtentList extents = new ExtentList();
-  private long[] generations = new long[16];
-  private final List<Fill> holes = new ArrayList<>();
-
-  /** The read that is being looked up, once it has met a hole. */
-  private @Nullable Miss miss;
-
+  private final QueueReads reads;
   private final Crc32c crc = new Crc32c();
 
   CacheQueue(Cache cache, int lane) {
@@ -87,6 +72,7 @@ final class CacheQueue implements BlockQueue {
     log = cache.log();
     tickets = new long[log.openKsets()];
     counters = cache.metrics().open();
+    reads = new QueueReads(cache, counters);
   }
 
   // ---- writes ----
@@ -206,7 +192,7 @@ final class CacheQueue implements BlockQueue {
         done.complete(Errno.EIO);
         return true;
       }
-      staged.addPiece(offset, room, cache.dataCrc() ? checksum(source, room.lengthBytes) : 0);
+      staged.addPiece(offset, room, cache.dataCrc() ? crc.of(source, room.lengthBytes) : 0);
       at += room.lengthBytes;
     }
     counters.add(CacheMetrics.Event.STORED_BYTES, lengthBytes);
@@ -243,11 +229,6 @@ final class CacheQueue implements BlockQueue {
       reservedKeys++;
     }
     staged.dropPieces(from);
-  }
-
-  private int checksum(long address, int lengthBytes) {
-    ByteBuffer data = MemorySegment.ofAddress(address).reinterpret(lengthBytes).asByteBuffer();
-    return crc.of(data);
   }
 
   @Override
@@ -315,9 +296,11 @@ final class CacheQueue implements BlockQueue {
     int length = staged.length(piece);
     int segment = staged.segment(piece);
     int segmentOffset = staged.segmentOffset(piece);
-    subtree.insert(Extent.ofBytes(offset, length, segment, segmentOffset));
+    long extent = Extent.ofBytes(offset, length, segment, segmentOffset);
+    boolean clean = (flags & Layout.KEY_FLAG_CLEAN) != 0;
+    subtree.insert(clean ? Extent.clean(extent) : extent, staged.dataCrc(piece));
     if (cache.zeros().holds(segment, segmentOffset)) {
-      subtree.addZeroKey();
+      subtree.addZeroKey(!clean);
     }
     return log.openKset(log.indexOf(offset))
         .append(
@@ -354,145 +337,17 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
-    miss = null;
-    long end = offsetBytes + lengthBytes;
-    int errno = 0;
-    for (long at = offsetBytes; at < end && errno == 0; ) {
-      long subtreeStart = at & -SUBTREE_BYTES;
-      long to = Math.min(end, subtreeStart + SUBTREE_BYTES);
-      errno = readPart(subtreeStart, at, to, address - offsetBytes, done);
-      at = to;
-    }
-    counters.add(CacheMetrics.Event.READ_BYTES, lengthBytes);
-    if (miss == null) {
-      counters.add(CacheMetrics.Event.READ_HITS, 1);
-      done.complete(errno);
-    } else {
-      counters.add(CacheMetrics.Event.READ_MISSES, 1);
-      miss.complete(errno);
-      miss = null;
-    }
+    reads.read(offsetBytes, lengthBytes, address, done);
   }
 
-  /**
-   * Reads a part of a subtree: copies what is cached, and begins to read the holes between.
-   *
-   * <p>No lock is held while data is copied, so a segment may be recycled under the copy: its
-   * generation tells, and what was copied of it is looked up again.
-   *
-   * @param addressOfZero where the logical device's first byte would go
-   */
-  private int readPart(long subtreeStart, long from, long to, long addressOfZero, Completion done) {
-    lookUp(subtreeStart, from, to, addressOfZero, done);
-    for (int i = 0; i < holes.size(); i++) {
-      Fill hole = holes.get(i);
-      cache.backing().read(hole.offsetBytes, hole.lengthBytes, hole.address, hole);
-    }
-    holes.clear();
-    int errno = 0;
-    for (int i = 0; i < extents.size() && errno == 0; i++) {
-      errno = copyOut(extents.get(i), generations[i], addressOfZero + subtreeStart);
-      if (errno == RECYCLED) {
-        long extentStart = subtreeStart + Extent.startBytes(extents.get(i));
-        // The rest of the part from here on is looked up again; holes in it may be read twice.
-        return readPart(subtreeStart, extentStart, to, addressOfZero, done);
-      }
-    }
-    return errno;
-  }
-
-  /**
-   * Finds what is cached of a part of a subtree, with the generations that the segments have now,
-   * and registers the holes between as {@link Fills}: {@link #holes} are those to be read.
-   */
-  private void lookUp(long subtreeStart, long from, long to, long addressOfZero, Completion done) {
-    extents.clear();
-    Subtree subtree = map.subtree(from);
-    int start = Extent.sectorInSubtree(from);
-    int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
-    synchronized (subtree) {
-      subtree.overlaps(start, end, extents);
-      if (generations.length < extents.size()) {
-        generations = new long[2 * extents.size()];
-      }
-      long holeStart = from;
-      for (int i = 0; i < extents.size(); i++) {
-        long extent = extents.get(i);
-        generations[i] = segments.generation(Extent.segment(extent));
-        long extentStart = subtreeStart + Extent.startBytes(extent);
-        if (holeStart < extentStart) {
-          addHole(holeStart, extentStart, addressOfZero, done);
-        }
-        holeStart = extentStart + Extent.lengthBytes(extent);
-      }
-      if (holeStart < to) {
-        addHole(holeStart, to, addressOfZero, done);
-      }
-    }
-  }
-
-  private void addHole(long from, long to, long addressOfZero, Completion done) {
-    if (miss == null) {
-      miss = new Miss(done);
-    }
-    miss.addPart();
-    counters.add(CacheMetrics.Event.READ_MISS_BYTES, to - from);
-    Fill fill = cache.fills().begin(from, (int) (to - from), addressOfZero + from, miss);
-    if (fill != null) {
-      holes.add(fill);
-    }
-  }
-
-  private int copyOut(long extent, long generation, long addressOfSubtree) {
-    int segment = Extent.segment(extent);
-    long place = segments.dataOffset(segment) + Extent.placeBytes(extent);
-    long target = addressOfSubtree + Extent.startBytes(extent);
-    try {
-      PmemReads.copy(region.view(), place, target, Extent.lengthBytes(extent));
-    } catch (PoisonedMemoryException e) {
-      return Errno.EIO;
-    }
-    VarHandle.acquireFence(); // the generation must not be read before the data has been
-    return segments.generation(segment) == generation ? 0 : RECYCLED;
-  }
-
-  /** Not yet: a hint that is ignored. */
   @Override
   public void prefetch(long offsetBytes, long lengthBytes, Completion done) {
-    done.complete(0);
+    cache.prefetches().add(offsetBytes, lengthBytes, done);
   }
 
-  /** Tells cached from uncached. */
   @Override
   public void describe(long offsetBytes, long lengthBytes, ExtentSink sink) {
-    long end = offsetBytes + lengthBytes;
-    boolean more = true;
-    for (long at = offsetBytes; at < end && more; ) {
-      long subtreeStart = at & -SUBTREE_BYTES;
-      long to = Math.min(end, subtreeStart + SUBTREE_BYTES);
-      more = describePart(subtreeStart, at, to, sink);
-      at = to;
-    }
-  }
-
-  private boolean describePart(long subtreeStart, long from, long to, ExtentSink sink) {
-    extents.clear();
-    Subtree subtree = map.find(from);
-    if (subtree != null) {
-      int start = Extent.sectorInSubtree(from);
-      synchronized (subtree) {
-        subtree.overlaps(start, start + (int) ((to - from) >>> Extent.SECTOR_SHIFT), extents);
-      }
-    }
-    long at = from;
-    boolean more = true;
-    for (int i = 0; i < extents.size() && more; i++) {
-      long start = subtreeStart + Extent.startBytes(extents.get(i));
-      more = at == start || sink.extent(start - at, 0);
-      more = more && sink.extent(Extent.lengthBytes(extents.get(i)), ExtentSink.CACHED);
-      at = start + Extent.lengthBytes(extents.get(i));
-    }
-    return more && (at == to || sink.extent(to - at, 0));
+    new Description(map, cache.zeros(), sink).tell(offsetBytes, lengthBytes);
   }
 
   @Override

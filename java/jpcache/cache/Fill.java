@@ -31,16 +31,26 @@ final class Fill implements Completion {
   /** Where the first reader has its data put. */
   final long address;
 
+  /** Whether what it brings may enter the cache. */
+  final boolean cacheable;
+
   private final Completion done;
   private final Fills fills;
   private @Nullable List<Reader> joined;
   private boolean overtaken;
 
-  Fill(Fills fills, long offsetBytes, int lengthBytes, long address, Completion done) {
+  Fill(
+      Fills fills,
+      long offsetBytes,
+      int lengthBytes,
+      long address,
+      boolean cacheable,
+      Completion done) {
     this.fills = fills;
     this.offsetBytes = offsetBytes;
     this.lengthBytes = lengthBytes;
     this.address = address;
+    this.cacheable = cacheable;
     this.done = done;
   }
 

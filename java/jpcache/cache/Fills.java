@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  * read.
  *
  * <p>Filling is a favour, not a duty: a cache that needs room serves misses uncached, and so it
- * does large reads, which would wash out what is worth keeping.
+ * does large reads and long sequential ones ({@link SequentialReads}), which would wash out what is
+ * worth keeping.
  */
 final class Fills {
   private static final int LISTS = 1024;
@@ -48,9 +49,11 @@ final class Fills {
    * Registers a read of a hole, or lets it join one that is under way. Called with the subtree's
    * lock held, by whoever has found the hole under that lock.
    *
+   * @param cacheable whether what it brings may enter the cache
    * @return the fill that the caller must now read, or null if it has joined another
    */
-  @Nullable Fill begin(long offsetBytes, int lengthBytes, long address, Completion done) {
+  @Nullable Fill begin(
+      long offsetBytes, int lengthBytes, long address, boolean cacheable, Completion done) {
     FillList list = list(offsetBytes);
     synchronized (list) {
       for (Fill fill : list.fills) {
@@ -59,7 +62,7 @@ final class Fills {
           return null;
         }
       }
-      Fill fill = new Fill(this, offsetBytes, lengthBytes, address, done);
+      Fill fill = new Fill(this, offsetBytes, lengthBytes, address, cacheable, done);
       list.fills.add(fill);
       list.size = list.fills.size();
       return fill;
@@ -81,7 +84,7 @@ final class Fills {
   /** A fill's data has come, or has not: it is no longer under way when this returns. */
   void ended(Fill fill, int errno) {
     CleanWriter writer = null;
-    if (errno == 0 && fill.lengthBytes <= MAX_FILL_BYTES && !cache.needsRoom()) {
+    if (errno == 0 && fill.cacheable && fill.lengthBytes <= MAX_FILL_BYTES && !cache.needsRoom()) {
       writer = writers.poll();
       writer = writer != null ? writer : new CleanWriter();
       if (!writer.copy(fill)) {

@@ -23,11 +23,8 @@ import jpcache.media.Position;
  * <p>Extents are taken out at once, so no tree ever holds one whose segment has moved on; the
  * kernel leaves them for whoever meets them.
  *
- * <p>Keys of zeroed ranges ({@link ZeroExtents}) share their places, so what is in a tree does not
- * say which of them it came from: an older key must not take out what a newer one has put there,
- * which may still be dirty. Their extents stay until the log has no such key of the subtree left.
- * Until then they say no more than the backing device does: all that an evicted key made zero is
- * zero there, if nothing newer lies over it.
+ * <p>Keys of zeroed ranges share their places, so an older one must not take out what a newer one,
+ * which may still be dirty, has put into a tree: see {@link ZeroExtents}.
  *
  * <p>Used by the maintenance thread. Locks: one subtree at a time.
  *
@@ -44,7 +41,6 @@ final class GarbageCollector {
   private final ZeroExtents zeros;
   private final long logicalBytes;
   private final ExtentList scratch = new ExtentList();
-  private final ExtentList allExtents = new ExtentList();
 
   /** The segments that the batch's keys and ksets refer to, once for each. */
   private int[] referredTo = new int[BATCH_KEYS + Layout.KSET_MAX_KEYS];
@@ -109,21 +105,10 @@ final class GarbageCollector {
       if (!zeros.holds(segment, place)) {
         subtree.remove(Extent.ofBytes(offset, kset.keyLength(key), segment, place), scratch);
       } else if (subtree.removeZeroKey()) {
-        removeZeros(subtree);
+        zeros.remove(subtree, scratch);
       }
     }
     addReference(segment);
-  }
-
-  /** No key of the log makes zeros of any part of a subtree: what is left of them goes. */
-  private void removeZeros(Subtree subtree) {
-    allExtents.clear();
-    subtree.overlaps(0, Extent.SUBTREE_SECTORS, allExtents);
-    for (int i = 0; i < allExtents.size(); i++) {
-      if (zeros.holds(allExtents.get(i))) {
-        subtree.remove(allExtents.get(i), scratch);
-      }
-    }
   }
 
   private void addReference(int segment) {

@@ -36,6 +36,7 @@ final class SegmentTable {
   private final AtomicLongArray generations;
   private final BitSet used;
   private final Runnable segmentTaken;
+  private final ReadMarks marks;
   private final AtomicInteger usedCount = new AtomicInteger(); // changes with the monitor held
   private int cursor;
 
@@ -49,6 +50,7 @@ final class SegmentTable {
     this.list = list;
     this.segmentTaken = segmentTaken;
     this.metadata = metadata;
+    marks = new ReadMarks(references.length);
     this.references = new AtomicIntegerArray(references);
     generations = new AtomicLongArray(references.length);
     used = new BitSet(references.length);
@@ -71,6 +73,11 @@ final class SegmentTable {
 
   long dataOffset(int segment) {
     return list.dataOffset(segment);
+  }
+
+  /** Which of the segments' data has been read. */
+  ReadMarks marks() {
+    return marks;
   }
 
   /** Unsigned. */
@@ -102,6 +109,7 @@ final class SegmentTable {
     usedCount.incrementAndGet();
     cursor = segment + 1;
     references.set(segment, 1);
+    marks.clear(segment);
     segmentTaken.run();
     return segment;
   }

@@ -10,9 +10,13 @@ import java.util.function.LongConsumer;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import jpcache.extent.Extent;
+import jpcache.extent.ExtentMap;
+import jpcache.extent.Subtree;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
+import jpcache.media.Layout;
 import jpcache.media.LogReader;
 import jpcache.media.Position;
 import jpcache.media.SharedZeros;
@@ -56,6 +60,7 @@ final class WriteBack {
   private final ZeroExtents zeros;
   private final BackingDevice backing;
   private final Tails tails;
+  private final ExtentMap map;
 
   private final WriteBatch batch = new WriteBatch();
   private final Semaphore depth = new Semaphore(DEPTH);
@@ -69,6 +74,11 @@ final class WriteBack {
   private @Nullable Position interrupted;
 
   private long collectedBytes;
+
+  /** Where the batch's keys of zeroed ranges begin, whatever lies over them. */
+  private final long[] zeroKeyOffsets = new long[BATCH_KEYS + Layout.KSET_MAX_KEYS];
+
+  private int zeroKeys;
   private final AtomicLong writtenBackBytes = new AtomicLong();
   private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
 
@@ -78,13 +88,15 @@ final class WriteBack {
       SegmentTable segments,
       ZeroExtents zeros,
       BackingDevice backing,
-      Tails tails) {
+      Tails tails,
+      ExtentMap map) {
     this.media = media;
     this.region = region;
     this.segments = segments;
     this.zeros = zeros;
     this.backing = backing;
     this.tails = tails;
+    this.map = map;
   }
 
   /**
@@ -105,9 +117,39 @@ final class WriteBack {
     interrupted = errno == 0 ? null : next;
     if (errno == 0) {
       tails.moveDirtyTail(next);
+      markClean();
       writtenBackBytes.addAndGet(collectedBytes);
     }
     return errno;
+  }
+
+  /** What has been brought to the backing device and is still the newest is clean from now on. */
+  private void markClean() {
+    for (int extent = 0; extent < batch.extents(); extent++) {
+      if (!batch.hasPlace(extent)) {
+        continue;
+      }
+      long at = batch.offsetBytes(extent);
+      int place = batch.segmentOffsetBytes(extent);
+      for (long end = at + batch.lengthBytes(extent); at < end; ) {
+        long subtreeEnd = (at & -ExtentMap.SUBTREE_BYTES) + ExtentMap.SUBTREE_BYTES;
+        int length = (int) (Math.min(end, subtreeEnd) - at);
+        Subtree subtree = map.subtree(at);
+        synchronized (subtree) {
+          subtree.markClean(Extent.ofBytes(at, length, batch.segment(extent), place));
+        }
+        at += length;
+        place += length;
+      }
+    }
+    for (int key = 0; key < zeroKeys; key++) {
+      Subtree subtree = map.subtree(zeroKeyOffsets[key]);
+      synchronized (subtree) {
+        if (subtree.cleanZeroKey()) {
+          zeros.markClean(subtree);
+        }
+      }
+    }
   }
 
   /** How many bytes of keys have been brought to the backing device, or need not be any more. */
@@ -119,6 +161,7 @@ final class WriteBack {
     batch.clear();
     LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
     collectedBytes = 0;
+    zeroKeys = 0;
     while (batch.addedDataBytes() < BATCH_BYTES
         && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
         && batch.keys() < BATCH_KEYS
@@ -148,8 +191,9 @@ final class WriteBack {
     collectedBytes += zeros.roomBytes(segment, place, length);
     if (zeros.holds(segment, place)) {
       batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
+      zeroKeyOffsets[zeroKeys++] = offset;
     } else if (SharedZeros.areMuch(region.view(), segments.dataOffset(segment) + place, length)) {
-      batch.addZeros(offset, length, false);
+      batch.addZeroData(offset, length, segment, place);
     } else {
       batch.add(offset, length, segment, place);
     }

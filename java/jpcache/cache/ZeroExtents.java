@@ -3,7 +3,9 @@ package jpcache.cache;
 import java.util.BitSet;
 import jpcache.base.Crc32c;
 import jpcache.extent.Extent;
+import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
+import jpcache.extent.Subtree;
 import jpcache.media.Layout;
 import jpcache.media.SharedZeros;
 import jpcache.pmem.PmemRegion;
@@ -16,8 +18,11 @@ import jpcache.pmem.PmemRegion;
  * over when the log still has keys into it. In either case the session holds a reference to the
  * segment until it ends, so an extent of a tree that points there never outlives what it points to.
  *
- * <p>Because their places are shared, keys of zeroed ranges cannot be told from each other by their
- * data, and what applies to other keys does not apply to them: see {@link GarbageCollector}.
+ * <p>Because their places are shared, an extent of a tree does not say which of these keys it came
+ * from. So while an extent of data is marked clean with its key, and leaves the tree with it, those
+ * of zeros wait until no such key of the subtree is dirty, or none is left in the log; subtrees
+ * count. Until then they say no more than the truth: what an evicted key made zero is zero on the
+ * backing device, unless something newer lies over it.
  *
  * <p>Any thread. The monitor is taken before those of {@link DataHead} and {@link SegmentTable}.
  */
@@ -104,6 +109,32 @@ final class ZeroExtents {
     return place >= SharedZeros.UNMAPPED_AT
         && place < SharedZeros.SIZE_BYTES
         && isIn(Extent.segment(extent));
+  }
+
+  /** The log has no key any more that makes zeros of a part of a subtree; with its lock held. */
+  void remove(Subtree subtree, ExtentList scratch) {
+    ExtentList all = all(subtree);
+    for (int i = 0; i < all.size(); i++) {
+      if (holds(all.get(i))) {
+        subtree.remove(all.get(i), scratch);
+      }
+    }
+  }
+
+  /** None of those keys is dirty any more; with the subtree's lock held. */
+  void markClean(Subtree subtree) {
+    ExtentList all = all(subtree);
+    for (int i = 0; i < all.size(); i++) {
+      if (holds(all.get(i))) {
+        subtree.markClean(all.get(i));
+      }
+    }
+  }
+
+  private static ExtentList all(Subtree subtree) {
+    ExtentList all = new ExtentList();
+    subtree.overlaps(0, Extent.SUBTREE_SECTORS, all);
+    return all;
   }
 
   private boolean isIn(int segment) {

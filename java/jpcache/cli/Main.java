@@ -50,7 +50,8 @@ public final class Main implements Callable<Integer> {
         new ViewCommand(),
         new DumpCommand(),
         new FsckCommand(),
-        new RescueCommand());
+        new RescueCommand(),
+        new BenchCommand());
   }
 
   public static void main(String[] args) {

@@ -22,11 +22,14 @@ import java.util.stream.IntStream;
 public final class BulkLoad {
   private static final int FIRST_CAPACITY = 1 << 12;
 
-  /** Large enough that many extents of a chunk share a subtree, and 24 MiB. */
+  /** Large enough that many extents of a chunk share a subtree, and 32 MiB. */
   private static final int CHUNK = 1 << 20;
 
   /** A bucket's subtrees should fit a core's cache, and there should be many for each core. */
   private static final int BUCKETS = 1 << 11;
+
+  /** The bit that no extent has: what it covers goes, and nothing comes. */
+  private static final long NOTHING = Long.MIN_VALUE;
 
   private final ExtentMap map;
   private int size;
@@ -34,29 +37,43 @@ public final class BulkLoad {
   // In the order in which they came.
   private int[] subtrees = new int[FIRST_CAPACITY];
   private long[] extents = new long[FIRST_CAPACITY];
+  private int[] dataCrcs = new int[FIRST_CAPACITY];
 
   // By bucket.
   private int[] dealtSubtrees = {};
   private long[] dealtExtents = {};
+  private int[] dealtCrcs = {};
   private final int[] bucketEnds = new int[BUCKETS];
 
   public BulkLoad(ExtentMap map) {
     this.map = map;
   }
 
-  /** Adds the extent of a key: all in bytes, the offset that of the logical device. */
-  public void add(long offset, int length, int segment, int segmentOffset) {
+  /**
+   * Adds the extent of a key.
+   *
+   * @param offset of its first byte on the logical device
+   * @param dataCrc as for {@link Subtree#insert}
+   */
+  public void add(long offset, long extent, int dataCrc) {
     if (size == extents.length) {
       if (size == CHUNK) {
         insertAll();
       } else {
         subtrees = Arrays.copyOf(subtrees, 2 * size);
         extents = Arrays.copyOf(extents, 2 * size);
+        dataCrcs = Arrays.copyOf(dataCrcs, 2 * size);
       }
     }
     subtrees[size] = (int) (offset >>> ExtentMap.SUBTREE_SHIFT);
-    extents[size] = Extent.ofBytes(offset, length, segment, segmentOffset);
+    extents[size] = extent;
+    dataCrcs[size] = dataCrc;
     size++;
+  }
+
+  /** Takes out what has been added so far of where an extent is. */
+  public void clear(long offset, long extent) {
+    add(offset, extent | NOTHING, 0);
   }
 
   /** All that were added are in the map when this returns. */
@@ -75,6 +92,7 @@ public final class BulkLoad {
     if (dealtExtents.length < size) {
       dealtSubtrees = new int[extents.length];
       dealtExtents = new long[extents.length];
+      dealtCrcs = new int[extents.length];
     }
     Arrays.fill(bucketEnds, 0);
     for (int i = 0; i < size; i++) {
@@ -90,6 +108,7 @@ public final class BulkLoad {
       int at = bucketEnds[bucket(subtrees[i])]++;
       dealtSubtrees[at] = subtrees[i];
       dealtExtents[at] = extents[i];
+      dealtCrcs[at] = dataCrcs[i];
     }
   }
 
@@ -100,7 +119,13 @@ public final class BulkLoad {
   private void insertBucket(int bucket) {
     int begin = bucket == 0 ? 0 : bucketEnds[bucket - 1];
     for (int i = begin; i < bucketEnds[bucket]; i++) {
-      map.subtree((long) dealtSubtrees[i] << ExtentMap.SUBTREE_SHIFT).insert(dealtExtents[i]);
+      Subtree subtree = map.subtree((long) dealtSubtrees[i] << ExtentMap.SUBTREE_SHIFT);
+      long extent = dealtExtents[i];
+      if (extent < 0) {
+        subtree.clear(Extent.start(extent & ~NOTHING), Extent.end(extent & ~NOTHING));
+      } else {
+        subtree.insert(extent, dealtCrcs[i]);
+      }
     }
   }
 }

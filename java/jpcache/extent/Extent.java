@@ -5,21 +5,31 @@ package jpcache.extent;
  * in the cache their data is.
  *
  * <pre>
- *   63   62       50 49            37 36             17 16             2  1    0
- *   +---+-----------+----------------+-----------------+----------------+--------+
- *   | 0 | start     | sectors - 1    | cache segment   | place          | unused |
- *   +---+-----------+----------------+-----------------+----------------+--------+
+ *   63   62       50 49            37 36             17 16             2   1       0
+ *   +---+-----------+----------------+-----------------+----------------+-------+-------+
+ *   | 0 | start     | sectors - 1    | cache segment   | place          | whole | clean |
+ *   +---+-----------+----------------+-----------------+----------------+-------+-------+
  *         13 bits     13 bits          20 bits           15 bits
  * </pre>
  *
  * Start is in sectors of 512 bytes from the subtree's begin, place in sectors from the begin of the
  * segment's data area. Extents compare as longs in the order of their starts.
+ *
+ * <p><em>Clean</em>: the backing device durably holds the same data. <em>Whole</em>: the extent is
+ * all of the key that it came from, so that the key's data_crc is that of its data; set only where
+ * such checksums are kept. Both are lost by whoever makes a new extent, and a part of an extent is
+ * as clean as it was, but not whole.
  */
 public final class Extent {
   public static final int SECTOR_SHIFT = 9;
 
+  static final int SUBTREE_SECTORS_SHIFT = 13;
+
   /** Sectors of a subtree. */
-  public static final int SUBTREE_SECTORS = 1 << 13;
+  public static final int SUBTREE_SECTORS = 1 << SUBTREE_SECTORS_SHIFT;
+
+  private static final long CLEAN = 1;
+  private static final long WHOLE = 2;
 
   private static final int START_SHIFT = 50;
   private static final int SECTORS_SHIFT = 37;
@@ -88,15 +98,43 @@ public final class Extent {
     return (long) place(extent) << SECTOR_SHIFT;
   }
 
+  public static boolean isClean(long extent) {
+    return (extent & CLEAN) != 0;
+  }
+
+  /** The same extent, known to be clean. */
+  public static long clean(long extent) {
+    return extent | CLEAN;
+  }
+
+  public static boolean isWhole(long extent) {
+    return (extent & WHOLE) != 0;
+  }
+
+  /** The same extent, known to be all of a key. */
+  static long whole(long extent) {
+    return extent | WHOLE;
+  }
+
   /** The part of an extent from {@code from} (inclusive) to {@code to} (exclusive), not empty. */
   public static long slice(long extent, int from, int to) {
-    return of(from, to - from, segment(extent), place(extent) + (from - start(extent)));
+    return of(from, to - from, segment(extent), place(extent) + (from - start(extent)))
+        | (extent & CLEAN);
+  }
+
+  /** The part of an extent that lies in sectors {@code from} to {@code to}, where some of it is. */
+  public static long clip(long extent, int from, int to) {
+    int start = start(extent);
+    int end = end(extent);
+    return start >= from && end <= to
+        ? extent
+        : slice(extent, Math.max(start, from), Math.min(end, to));
   }
 
   /**
    * Whether two extents are parts of one: where both have a sector, they have it from one place.
    */
-  static boolean sameData(long a, long b) {
+  public static boolean sameData(long a, long b) {
     return segment(a) == segment(b) && place(a) - start(a) == place(b) - start(b);
   }
 

@@ -2,9 +2,13 @@ package jpcache.extent;
 
 import java.util.Arrays;
 
-/** A growing list of extents, for results; reused, it stops allocating. */
+/**
+ * A growing list of extents, for results, with the checksum of each where the subtree keeps them;
+ * reused, it stops allocating.
+ */
 public final class ExtentList {
   private long[] extents = new long[16];
+  private int[] dataCrcs = new int[16];
   private int size;
 
   public int size() {
@@ -15,14 +19,21 @@ public final class ExtentList {
     return extents[index];
   }
 
+  /** The data_crc of an extent that is {@link Extent#isWhole whole}. */
+  public int dataCrc(int index) {
+    return dataCrcs[index];
+  }
+
   public void clear() {
     size = 0;
   }
 
-  void add(long extent) {
+  void add(long extent, int dataCrc) {
     if (size == extents.length) {
       extents = Arrays.copyOf(extents, 2 * size);
+      dataCrcs = Arrays.copyOf(dataCrcs, 2 * size);
     }
-    extents[size++] = extent;
+    extents[size] = extent;
+    dataCrcs[size++] = dataCrc;
   }
 }

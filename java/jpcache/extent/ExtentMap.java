@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The subtrees of a whole logical device, made when they are first needed.
  *
- * <p>May be used from any thread; each {@link Subtree} is guarded by its own monitor.
+ * <p>May be used from any thread; each {@link Subtree} says how it is.
  */
 public final class ExtentMap {
   public static final int SUBTREE_SHIFT = 22;
@@ -28,13 +28,21 @@ public final class ExtentMap {
   private static final int PAGE_MASK = (1 << PAGE_SHIFT) - 1;
 
   private final AtomicReferenceArray<@Nullable AtomicReferenceArray<@Nullable Subtree>> pages;
+  private final boolean keepsCrcs;
+
+  /** An empty map without checksums. */
+  public ExtentMap(long logicalBytes) {
+    this(logicalBytes, false);
+  }
 
   /**
    * An empty map.
    *
+   * @param keepsCrcs whether its subtrees keep the data_crc of each key
    * @throws UserException if the logical device is larger than {@link #MAX_LOGICAL_BYTES}
    */
-  public ExtentMap(long logicalBytes) {
+  public ExtentMap(long logicalBytes, boolean keepsCrcs) {
+    this.keepsCrcs = keepsCrcs;
     if (logicalBytes > MAX_LOGICAL_BYTES) {
       throw new UserException(
           "backing device of "
@@ -69,7 +77,7 @@ public final class ExtentMap {
       assert page != null;
     }
     int slot = (int) index & PAGE_MASK;
-    page.compareAndSet(slot, null, new Subtree());
+    page.compareAndSet(slot, null, new Subtree(keepsCrcs));
     Subtree subtree = page.get(slot);
     assert subtree != null;
     return subtree;

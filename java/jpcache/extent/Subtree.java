@@ -1,5 +1,7 @@
 package jpcache.extent;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 
 /**
@@ -8,11 +10,29 @@ import java.util.Arrays;
  * <p>They are kept in leaves: sorted arrays of packed longs of at most {@value #LEAF_MAX}. A
  * subtree begins as one small leaf and costs 8 to 16 bytes an extent; a full leaf is cut in two. No
  * leaf is empty unless it is the only one, and all extents of a leaf lie before those of the next,
- * so the place of a sector is found by a binary search over the leaves' first extents and one
- * inside a leaf. A tree of objects, as the kernel has, costs three times the copy of 4 KiB here
- * (docs/performance.md).
+ * so the place of a sector is found by a search over the leaves' tops and one inside a leaf. A tree
+ * of objects, as the kernel has, costs three times the copy of 4 KiB here (docs/performance.md).
  *
- * <p>Not thread-safe: whoever uses a subtree holds its monitor.
+ * <pre>
+ *   tops      | first sector, count | first sector, count | ...   12 leaves to a cache line
+ *   leaves    |          o          |          o          | ...
+ *                        v
+ *                     extents        sorted
+ *                     data_crcs      beside them, for caches that keep them
+ * </pre>
+ *
+ * <p>Whoever changes a subtree, or needs what it says to stay true, holds its monitor. Whoever only
+ * looks need not:
+ *
+ * <pre>
+ *   int stamp = subtree.stamp();
+ *   if (subtree.peek(from, to, extents) &amp;&amp; subtree.unchangedSince(stamp)) {
+ *     // the extents, and what was read of other things in between, were so at one moment
+ *   }
+ * </pre>
+ *
+ * <p>A monitor would cost a reader more than two atomic instructions: those wait for all of the
+ * copy before them, while without them the next search runs ahead into it.
  *
  * <p>Kernel counterpart: {@code struct pcache_cache_subtree}, {@code cache_key.c:
  * cache_key_insert}.
@@ -26,40 +46,115 @@ public final class Subtree {
   private static final int MAX_GROWTH = 2;
 
   private static final long NONE = -1;
-  private static final long[] EMPTY = {};
+  private static final long[] NO_EXTENTS = {};
+  private static final int[] NO_CRCS = {};
 
-  private long[][] leaves = {new long[LEAF_MIN_CAPACITY]};
-  private int[] counts = {0};
+  /** A top has the count in its low bits and the sector above. */
+  private static final int COUNT_BITS = 8;
 
-  /** Where the first extent of each leaf begins: the search for a leaf touches no leaf. */
-  private int[] starts = {0};
+  private static final int COUNT_MASK = (1 << COUNT_BITS) - 1;
 
-  private int leafCount = 1;
-  private final long[] replacement = new long[1 + MAX_GROWTH];
-  private int zeroKeys;
+  private static final VarHandle VERSION;
 
-  /** The log has a key more that makes zeros of a part of this subtree. */
-  public void addZeroKey() {
-    zeroKeys++;
+  static {
+    try {
+      VERSION = MethodHandles.lookup().findVarHandle(Subtree.class, "version", int.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
   }
 
-  /** The log has such a key less; returns whether it was the last. */
-  public boolean removeZeroKey() {
-    return --zeroKeys == 0;
+  /** Odd while extents are being changed. */
+  private int version;
+
+  private int leafCount = 1;
+  private int[] tops = {0};
+  private long[][] leaves = {new long[LEAF_MIN_CAPACITY]};
+  private final boolean keepsCrcs;
+  private int[][] dataCrcs;
+  private final long[] replacement = new long[1 + MAX_GROWTH];
+  private int zeroKeys;
+  private int dirtyZeroKeys;
+  private final int[] replacementCrcs;
+
+  public Subtree() {
+    this(false);
+  }
+
+  /**
+   * An empty subtree.
+   *
+   * @param keepsCrcs whether it keeps the data_crc of each key
+   */
+  public Subtree(boolean keepsCrcs) {
+    this.keepsCrcs = keepsCrcs;
+    dataCrcs = keepsCrcs ? new int[][] {new int[LEAF_MIN_CAPACITY]} : new int[][] {};
+    replacementCrcs = keepsCrcs ? new int[1 + MAX_GROWTH] : NO_CRCS;
   }
 
   /** How many extents there are. */
   public int size() {
     int size = 0;
     for (int leaf = 0; leaf < leafCount; leaf++) {
-      size += counts[leaf];
+      size += count(leaf);
     }
     return size;
   }
 
+  int leafCount() {
+    return leafCount;
+  }
+
+  // ---- looking ----
+
+  /** What {@link #unchangedSince} is to be asked with. */
+  public int stamp() {
+    return (int) VERSION.getAcquire(this);
+  }
+
+  /** Whether nothing has changed since a stamp was taken, nor was changing then. */
+  public boolean unchangedSince(int stamp) {
+    VarHandle.acquireFence(); // all that was read comes before
+    return (stamp & 1) == 0 && (int) VERSION.getOpaque(this) == stamp;
+  }
+
   /**
-   * Puts an extent in, over whatever it overlaps: what it covers goes, what it covers in part is
-   * cut, what it lies inside of is split.
+   * As {@link #overlaps}, for whoever does not hold the monitor: what it adds is rubbish if there
+   * has been a change meanwhile.
+   *
+   * @return false if it met a change; true does not mean that there was none
+   */
+  public boolean peek(int from, int to, ExtentList into) {
+    try {
+      overlaps(from, to, into);
+      return true;
+    } catch (IndexOutOfBoundsException | NullPointerException | IllegalArgumentException e) {
+      return false; // arrays and counts of different moments
+    }
+  }
+
+  /** Adds the parts of extents that lie in sectors {@code from} to {@code to}, in order. */
+  public void overlaps(int from, int to, ExtentList into) {
+    int leaf = leafOf(from);
+    int index = firstEndingAfter(leaf, from);
+    for (; leaf < leafCount; leaf++, index = 0) {
+      long[] extents = leaves[leaf];
+      int count = count(leaf);
+      for (; index < count; index++) {
+        long extent = extents[index];
+        if (Extent.start(extent) >= to) {
+          return;
+        }
+        into.add(Extent.clip(extent, from, to), keepsCrcs ? dataCrcs[leaf][index] : 0);
+      }
+    }
+  }
+
+  // ---- changing: with the monitor held ----
+
+  /**
+   * Puts the extent of a key in, over whatever it overlaps: what it covers goes, what it covers in
+   * part is cut, what it lies inside of is split.
    *
    * <pre>
    *   old ends before new begins    untouched
@@ -69,9 +164,29 @@ public final class Subtree {
    *   new lies inside old           old keeps its front and its back
    *   new covers old's tail         old keeps its front
    * </pre>
+   *
+   * @param dataCrc the key's; ignored where none are kept
    */
+  public void insert(long extent, int dataCrc) {
+    beginChange();
+    splice(
+        Extent.start(extent),
+        Extent.end(extent),
+        keepsCrcs ? Extent.whole(extent) : extent,
+        dataCrc);
+    endChange();
+  }
+
+  /** The same, where no checksums are kept. */
   public void insert(long extent) {
-    splice(Extent.start(extent), Extent.end(extent), extent);
+    insert(extent, 0);
+  }
+
+  /** Takes out whatever lies in sectors {@code from} to {@code to}. */
+  public void clear(int from, int to) {
+    beginChange();
+    splice(from, to, NONE, 0);
+    endChange();
   }
 
   /**
@@ -81,27 +196,96 @@ public final class Subtree {
   public void remove(long extent, ExtentList scratch) {
     scratch.clear();
     overlaps(Extent.start(extent), Extent.end(extent), scratch);
+    beginChange();
     for (int i = 0; i < scratch.size(); i++) {
       long part = scratch.get(i);
       if (Extent.sameData(part, extent)) {
-        splice(Extent.start(part), Extent.end(part), NONE);
+        splice(Extent.start(part), Extent.end(part), NONE, 0);
+      }
+    }
+    endChange();
+  }
+
+  /**
+   * Marks what is left of an extent as clean. What reaches beyond it was not written with it and
+   * stays as it is.
+   */
+  public void markClean(long extent) {
+    int end = Extent.end(extent);
+    int leaf = leafOf(Extent.start(extent));
+    int index = firstEndingAfter(leaf, Extent.start(extent));
+    for (; leaf < leafCount; leaf++, index = 0) {
+      for (; index < count(leaf); index++) {
+        long part = leaves[leaf][index];
+        if (Extent.start(part) >= end) {
+          return;
+        }
+        if (Extent.sameData(part, extent)
+            && Extent.start(part) >= Extent.start(extent)
+            && Extent.end(part) <= end) {
+          leaves[leaf][index] = Extent.clean(part); // who looks meanwhile sees it so or so
+        }
       }
     }
   }
 
+  /** Whether all that is left of an extent is clean. */
+  public boolean isClean(long extent) {
+    int end = Extent.end(extent);
+    int leaf = leafOf(Extent.start(extent));
+    int index = firstEndingAfter(leaf, Extent.start(extent));
+    for (; leaf < leafCount; leaf++, index = 0) {
+      for (; index < count(leaf) && Extent.start(leaves[leaf][index]) < end; index++) {
+        long part = leaves[leaf][index];
+        if (Extent.sameData(part, extent) && !Extent.isClean(part)) {
+          return false;
+        }
+      }
+      if (index < count(leaf)) {
+        break;
+      }
+    }
+    return true;
+  }
+
+  /** The log has a key more that makes zeros of a part of this subtree. */
+  public void addZeroKey(boolean dirty) {
+    zeroKeys++;
+    dirtyZeroKeys += dirty ? 1 : 0;
+  }
+
+  /** One of them is no longer dirty; returns whether it was the last that was. */
+  public boolean cleanZeroKey() {
+    return --dirtyZeroKeys == 0;
+  }
+
+  /** The log has one less; returns whether it was the last. */
+  public boolean removeZeroKey() {
+    return --zeroKeys == 0;
+  }
+
+  private void beginChange() {
+    VERSION.setOpaque(this, version + 1);
+    VarHandle.storeStoreFence(); // before any of the change
+  }
+
+  private void endChange() {
+    VERSION.setRelease(this, version + 1);
+  }
+
   /** Clears some sectors and, unless it is {@link #NONE}, puts an extent there. */
-  private void splice(int start, int end, long extent) {
+  private void splice(int start, int end, long extent, int dataCrc) {
     int leaf = leafWithRoom(start);
     int index = firstEndingAfter(leaf, start);
 
     // The run of extents that overlap is replaced by the new one, with what the first keeps in
-    // front of it and what the last keeps behind it.
+    // front of it and what the last keeps behind it. A part has no checksum.
     int pieces = 0;
     int endLeaf = leaf;
     int endIndex = index;
     long last = NONE;
     for (int l = leaf, i = index; l < leafCount; l++, i = 0) {
-      for (; i < counts[l] && Extent.start(leaves[l][i]) < end; i++) {
+      for (; i < count(l) && Extent.start(leaves[l][i]) < end; i++) {
         long old = leaves[l][i];
         if (Extent.start(old) < start) {
           replacement[pieces++] = Extent.slice(old, Extent.start(old), start);
@@ -110,11 +294,14 @@ public final class Subtree {
         endLeaf = l;
         endIndex = i + 1;
       }
-      if (i < counts[l]) {
+      if (i < count(l)) {
         break;
       }
     }
     if (extent != NONE) {
+      if (keepsCrcs) {
+        replacementCrcs[pieces] = dataCrc;
+      }
       replacement[pieces++] = extent;
     }
     if (last != NONE && Extent.end(last) > end) {
@@ -122,51 +309,44 @@ public final class Subtree {
     }
     if (endLeaf != leaf) {
       dropUpTo(leaf, endLeaf, endIndex);
-      endIndex = counts[leaf];
+      endIndex = count(leaf);
     }
     replace(leaf, index, endIndex, pieces);
-    if (counts[leaf] == 0 && leafCount > 1) {
+    if (count(leaf) == 0 && leafCount > 1) {
       removeLeaves(leaf, leaf + 1);
     }
   }
 
-  int leafCount() {
-    return leafCount;
+  // ---- searching ----
+
+  private int count(int leaf) {
+    return tops[leaf] & COUNT_MASK;
   }
 
-  /** Adds the parts of extents that lie in sectors {@code from} to {@code to}, in order. */
-  public void overlaps(int from, int to, ExtentList into) {
-    int leaf = leafOf(from);
-    int index = firstEndingAfter(leaf, from);
-    for (; leaf < leafCount; leaf++, index = 0) {
-      for (; index < counts[leaf]; index++) {
-        long extent = leaves[leaf][index];
-        int start = Extent.start(extent);
-        if (start >= to) {
-          return;
-        }
-        int end = Extent.end(extent);
-        into.add(
-            start >= from && end <= to
-                ? extent
-                : Extent.slice(extent, Math.max(start, from), Math.min(end, to)));
-      }
-    }
+  private int firstSector(int leaf) {
+    return tops[leaf] >>> COUNT_BITS;
   }
 
-  /** The leaf where a sector belongs: the last one whose first extent begins at or before it. */
+  private void setTop(int leaf, int count) {
+    int first = count == 0 ? 0 : Extent.start(leaves[leaf][0]);
+    tops[leaf] = first << COUNT_BITS | count;
+  }
+
+  /**
+   * The leaf where a sector belongs: the last one whose first extent begins at or before it. It is
+   * looked for from where it would be if all leaves were of one length.
+   */
   private int leafOf(int sector) {
-    int low = 0;
-    int high = leafCount - 1;
-    while (low < high) {
-      int middle = (low + high + 1) >>> 1;
-      if (starts[middle] <= sector) {
-        low = middle;
-      } else {
-        high = middle - 1;
-      }
+    int last = leafCount - 1;
+    int behind = (sector + 1) << COUNT_BITS;
+    int leaf = (sector * leafCount) >>> Extent.SUBTREE_SECTORS_SHIFT;
+    while (leaf < last && tops[leaf + 1] < behind) {
+      leaf++;
     }
-    return low;
+    while (leaf > 0 && tops[leaf] >= behind) {
+      leaf--;
+    }
+    return leaf;
   }
 
   /**
@@ -175,9 +355,9 @@ public final class Subtree {
    */
   private int firstEndingAfter(int leaf, int sector) {
     long[] extents = leaves[leaf];
-    int count = counts[leaf];
     int after =
-        firstStartingAfter(extents, count, Extent.lastStartingAt(sector), guess(leaf, sector));
+        firstStartingAfter(
+            extents, count(leaf), Extent.lastStartingAt(sector), guess(leaf, sector));
     return after > 0 && Extent.end(extents[after - 1]) > sector ? after - 1 : after;
   }
 
@@ -186,12 +366,10 @@ public final class Subtree {
    * nearby, and each leap of a binary search is a cache miss.
    */
   private int guess(int leaf, int sector) {
-    int from = starts[leaf];
-    int to = leaf + 1 < leafCount ? starts[leaf + 1] : Extent.SUBTREE_SECTORS;
-    return Math.clamp(
-        (long) (sector - from) * counts[leaf] / Math.max(1, to - from),
-        0,
-        Math.max(0, counts[leaf] - 1));
+    int from = firstSector(leaf);
+    int to = leaf + 1 < leafCount ? firstSector(leaf + 1) : Extent.SUBTREE_SECTORS;
+    int count = count(leaf);
+    return Math.clamp((sector - from) * count / Math.max(1, to - from), 0, Math.max(0, count - 1));
   }
 
   /** The first of the extents that is greater than a key: searched from a guess outwards. */
@@ -229,10 +407,12 @@ public final class Subtree {
     return low;
   }
 
+  // ---- leaves ----
+
   /** The leaf where a sector belongs, cut in two first if an insertion could overflow it. */
   private int leafWithRoom(int sector) {
     int leaf = leafOf(sector);
-    int count = counts[leaf];
+    int count = count(leaf);
     if (count + MAX_GROWTH <= LEAF_MAX) {
       return leaf;
     }
@@ -245,20 +425,23 @@ public final class Subtree {
   private void splitLeaf(int leaf, int cut) {
     if (leafCount == leaves.length) {
       leaves = Arrays.copyOf(leaves, 2 * leafCount);
-      counts = Arrays.copyOf(counts, 2 * leafCount);
-      starts = Arrays.copyOf(starts, 2 * leafCount);
+      tops = Arrays.copyOf(tops, 2 * leafCount);
+      dataCrcs = keepsCrcs ? Arrays.copyOf(dataCrcs, 2 * leafCount) : dataCrcs;
     }
-    System.arraycopy(leaves, leaf + 1, leaves, leaf + 2, leafCount - leaf - 1);
-    System.arraycopy(counts, leaf + 1, counts, leaf + 2, leafCount - leaf - 1);
-    System.arraycopy(starts, leaf + 1, starts, leaf + 2, leafCount - leaf - 1);
-    int moved = counts[leaf] - cut;
-    long[] back = new long[Math.max(LEAF_MIN_CAPACITY, moved + MAX_GROWTH)];
-    System.arraycopy(leaves[leaf], cut, back, 0, moved);
-    leaves[leaf + 1] = back;
-    counts[leaf + 1] = moved;
-    starts[leaf + 1] = Extent.start(back[0]);
+    int behind = leafCount - leaf - 1;
+    System.arraycopy(leaves, leaf + 1, leaves, leaf + 2, behind);
+    System.arraycopy(tops, leaf + 1, tops, leaf + 2, behind);
+    int count = count(leaf);
+    int capacity = Math.max(LEAF_MIN_CAPACITY, count - cut + MAX_GROWTH);
+    leaves[leaf + 1] = Arrays.copyOf(Arrays.copyOfRange(leaves[leaf], cut, count), capacity);
     leaves[leaf] = Arrays.copyOf(leaves[leaf], cut + MAX_GROWTH);
-    counts[leaf] = cut;
+    if (keepsCrcs) {
+      System.arraycopy(dataCrcs, leaf + 1, dataCrcs, leaf + 2, behind);
+      dataCrcs[leaf + 1] = Arrays.copyOf(Arrays.copyOfRange(dataCrcs[leaf], cut, count), capacity);
+      dataCrcs[leaf] = Arrays.copyOf(dataCrcs[leaf], cut + MAX_GROWTH);
+    }
+    setTop(leaf, cut);
+    setTop(leaf + 1, count - cut);
     leafCount++;
   }
 
@@ -266,36 +449,50 @@ public final class Subtree {
    * Removes all behind {@code leaf} up to, but without, extent {@code endIndex} of a later leaf.
    */
   private void dropUpTo(int leaf, int endLeaf, int endIndex) {
-    int kept = counts[endLeaf] - endIndex;
-    System.arraycopy(leaves[endLeaf], endIndex, leaves[endLeaf], 0, kept);
-    counts[endLeaf] = kept;
-    starts[endLeaf] = kept == 0 ? 0 : Extent.start(leaves[endLeaf][0]);
+    int kept = count(endLeaf) - endIndex;
+    moveWithin(endLeaf, endIndex, 0, kept);
+    setTop(endLeaf, kept);
     removeLeaves(leaf + 1, kept == 0 ? endLeaf + 1 : endLeaf);
   }
 
   private void removeLeaves(int from, int to) {
-    System.arraycopy(leaves, to, leaves, from, leafCount - to);
-    System.arraycopy(counts, to, counts, from, leafCount - to);
-    System.arraycopy(starts, to, starts, from, leafCount - to);
-    int removed = to - from;
-    Arrays.fill(leaves, leafCount - removed, leafCount, EMPTY);
-    leafCount -= removed;
+    int behind = leafCount - to;
+    int left = from + behind;
+    System.arraycopy(leaves, to, leaves, from, behind);
+    System.arraycopy(tops, to, tops, from, behind);
+    Arrays.fill(leaves, left, leafCount, NO_EXTENTS);
+    if (keepsCrcs) {
+      System.arraycopy(dataCrcs, to, dataCrcs, from, behind);
+      Arrays.fill(dataCrcs, left, leafCount, NO_CRCS);
+    }
+    leafCount = left;
   }
 
   /** Puts the first {@code pieces} of {@link #replacement} in place of a run of one leaf. */
   private void replace(int leaf, int index, int endIndex, int pieces) {
-    long[] extents = leaves[leaf];
-    int count = counts[leaf];
+    int count = count(leaf);
     int newCount = count - (endIndex - index) + pieces;
-    if (newCount > extents.length) {
-      extents = Arrays.copyOf(extents, Math.min(LEAF_MAX, Math.max(newCount, count + count / 2)));
-      leaves[leaf] = extents;
+    if (newCount > leaves[leaf].length) {
+      int capacity = Math.min(LEAF_MAX, Math.max(newCount, count + count / 2));
+      leaves[leaf] = Arrays.copyOf(leaves[leaf], capacity);
+      if (keepsCrcs) {
+        dataCrcs[leaf] = Arrays.copyOf(dataCrcs[leaf], capacity);
+      }
     }
     if (index + pieces != endIndex) {
-      System.arraycopy(extents, endIndex, extents, index + pieces, count - endIndex);
+      moveWithin(leaf, endIndex, index + pieces, count - endIndex);
     }
-    System.arraycopy(replacement, 0, extents, index, pieces);
-    counts[leaf] = newCount;
-    starts[leaf] = newCount == 0 ? 0 : Extent.start(extents[0]);
+    System.arraycopy(replacement, 0, leaves[leaf], index, pieces);
+    if (keepsCrcs) {
+      System.arraycopy(replacementCrcs, 0, dataCrcs[leaf], index, pieces);
+    }
+    setTop(leaf, newCount);
+  }
+
+  private void moveWithin(int leaf, int from, int to, int extents) {
+    System.arraycopy(leaves[leaf], from, leaves[leaf], to, extents);
+    if (keepsCrcs) {
+      System.arraycopy(dataCrcs[leaf], from, dataCrcs[leaf], to, extents);
+    }
   }
 }

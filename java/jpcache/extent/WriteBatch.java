@@ -47,6 +47,9 @@ public final class WriteBatch {
   private static final int ZEROS_UNMAPPED = -2;
   private static final int ZEROS_KEPT = -3;
 
+  /** In a segment's number, which is shorter: its data is zeros. */
+  private static final int ZERO_DATA = 1 << 30;
+
   /** Zeros that adjoin are one extent up to this. */
   private static final int MAX_ZEROS_BYTES = 1 << 30;
 
@@ -102,8 +105,14 @@ public final class WriteBatch {
     addedDataBytes += lengthBytes;
   }
 
+  /** Adds the next key of the log, whose data is zeros, at a place of its own as other data. */
+  public void addZeroData(long offsetBytes, int lengthBytes, int segment, int segmentOffsetBytes) {
+    put(offsetBytes, lengthBytes, segment | ZERO_DATA, segmentOffsetBytes);
+    addedZeroBytes += lengthBytes;
+  }
+
   /**
-   * Adds the next key of the log, whose data is zeros.
+   * Adds the next key of the log, whose data is zeros that others share.
    *
    * @param unmap whether the backing device may give up its space
    */
@@ -194,14 +203,15 @@ public final class WriteBatch {
   private void emit(int key, long from, long to) {
     int length = (int) (to - from);
     int place = keyPlaces[key] + (int) (from - keyOffsets[key]);
-    boolean zeros = keySegments[key] < CLEAN;
+    boolean shared = keySegments[key] < CLEAN;
+    boolean zeros = shared || (keySegments[key] & ZERO_DATA) != 0;
     bytes += length;
     zeroBytes += zeros ? length : 0;
     int last = extents - 1;
     if (last >= 0
         && offsets[last] + lengths[last] == from
         && segments[last] == keySegments[key]
-        && (zeros
+        && (shared
             ? lengths[last] <= MAX_ZEROS_BYTES - length
             : places[last] + lengths[last] == place)) {
       lengths[last] += length;
@@ -260,9 +270,14 @@ public final class WriteBatch {
     return zeroBytes;
   }
 
-  /** Whether an extent is zeros; it has no data in any segment then. */
+  /** Whether an extent is zeros. */
   public boolean isZeros(int extent) {
-    return segments[extent] < CLEAN;
+    return segments[extent] < CLEAN || (segments[extent] & ZERO_DATA) != 0;
+  }
+
+  /** Whether an extent has data at a place of its own, be it zeros. */
+  public boolean hasPlace(int extent) {
+    return segments[extent] >= 0;
   }
 
   /** Whether the backing device may give up the space of an extent that is zeros. */
@@ -282,7 +297,7 @@ public final class WriteBatch {
 
   /** The cache segment that holds an extent's data. */
   public int segment(int extent) {
-    return segments[extent];
+    return segments[extent] & ~ZERO_DATA;
   }
 
   /** Where in that segment's data area the data begins. */

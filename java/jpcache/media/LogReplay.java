@@ -19,6 +19,9 @@ public final class LogReplay {
     /** Key number {@code key} of {@code kset} is live; the kset is valid during the call only. */
     void key(Kset kset, int key);
 
+    /** The walk has come to dirty_tail: the backing device has all before. Once, or never. */
+    default void dirtyFromHere() {}
+
     /** How much room a live key takes up that counts as dirty: that of its data, mostly. */
     default int roomBytes(Kset kset, int key) {
       return kset.keyLength(key);
@@ -65,10 +68,13 @@ public final class LogReplay {
     long ksets = 0;
     long dirtyBytes = 0;
     long allBytes = 0;
-    boolean dirty = reader.head().equals(media.dirtyTail());
+    boolean dirty = false;
     while (reader.next()) {
       Kset kset = reader.kset();
-      dirty |= reader.ksetPosition().equals(media.dirtyTail());
+      if (!dirty && reader.ksetPosition().equals(media.dirtyTail())) {
+        dirty = true;
+        visitor.dirtyFromHere();
+      }
       if (kset.isLast()) {
         continue;
       }
@@ -90,7 +96,10 @@ public final class LogReplay {
       }
     }
     used.or(reader.segmentsVisited());
-    dirty |= reader.head().equals(media.dirtyTail());
+    if (!dirty && reader.head().equals(media.dirtyTail())) {
+      dirty = true;
+      visitor.dirtyFromHere();
+    }
     if (!dirty) {
       checkDirtyChain(media, logicalBytes);
     }

@@ -226,7 +226,7 @@ public final class Rescue {
       batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
     } else if (SharedZeros.areMuch(
         media.view(), media.segments().dataOffset(segment) + place, length)) {
-      batch.addZeros(offset, length, false);
+      batch.addZeroData(offset, length, segment, place);
     } else {
       batch.add(offset, length, segment, place);
     }

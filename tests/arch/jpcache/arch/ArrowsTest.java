@@ -38,20 +38,23 @@ class ArrowsTest {
           Map.entry("block", Set.of("base")),
           Map.entry("metrics", Set.of("base")),
           Map.entry("control", Set.of("base")),
+          Map.entry("tls", Set.of("base")),
           Map.entry(
               "cache", Set.of("base", "pmem", "media", "extent", "backing", "block", "metrics")),
-          Map.entry("nbd", Set.of("base", "block", "metrics")),
+          Map.entry("nbd", Set.of("base", "block", "metrics", "tls")),
           Map.entry("tools", Set.of("base", "media", "extent", "pmem", "backing")),
           Map.entry(
               "cli",
               Set.of(
                   "base", "pmem", "media", "extent", "backing", "block", "metrics", "cache", "nbd",
-                  "tools", "control")));
+                  "tools", "control", "tls")));
 
   /** Libraries, and the one package that may use each; jspecify's annotations are everybody's. */
   private static final Map<String, String> LIBRARIES =
       Map.of(
           "picocli..", "cli",
+          "org.tomlj..", "cli",
+          "org.bouncycastle..", "tls",
           "com.sun.jna..", "pmem",
           "org.HdrHistogram..", "metrics",
           "com.sun.net.httpserver..", "metrics");
@@ -106,7 +109,12 @@ class ArrowsTest {
         .onlyDependOnClassesThat(
             resideInAnyPackage(
                 Stream.concat(
-                        Stream.of("java..", "jdk..", "jpcache..", "org.jspecify.annotations.."),
+                        Stream.of(
+                            "java..",
+                            "javax..",
+                            "jdk..",
+                            "jpcache..",
+                            "org.jspecify.annotations.."),
                         LIBRARIES.keySet().stream())
                     .toArray(String[]::new)))
         .check(OURS);

@@ -85,11 +85,12 @@ final class EngineHistory implements AutoCloseable {
     boolean dataCrc = random.nextBoolean();
     int gcPercent = oneOf(0, 30, 70, 90);
     options =
-        new CacheOptions(
-            oneOf(1, 2, 4, 16, 64),
-            random.nextInt(3) == 0 ? Durability.FLUSH : Durability.ACK,
-            oneOf(0, 100, 5000),
-            oneOf(0, 5, 25, 100));
+        CacheOptions.defaults()
+            .withLanes(oneOf(1, 2, 4, 16, 64))
+            .withDurability(random.nextInt(3) == 0 ? Durability.FLUSH : Durability.ACK)
+            .withWriteBack(oneOf(0, 100, 5000), oneOf(0, 5, 25, 100))
+            .withSequentialBytes(oneOf(0, 64 << 10, 4 << 20))
+            .withKeepPercent(oneOf(0, 50, CacheOptions.MAX_KEEP_PERCENT));
     boolean threaded = random.nextBoolean();
     setting =
         "seed "

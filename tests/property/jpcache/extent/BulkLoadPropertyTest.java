@@ -24,8 +24,9 @@ class BulkLoadPropertyTest {
       long offset = subtree + 512L * random.nextInt(Extent.SUBTREE_SECTORS - sectors + 1);
       int segment = random.nextInt(1000);
       int place = 512 * random.nextInt(30_000);
-      expected.subtree(offset).insert(Extent.ofBytes(offset, 512 * sectors, segment, place));
-      load.add(offset, 512 * sectors, segment, place);
+      long extent = Extent.ofBytes(offset, 512 * sectors, segment, place);
+      expected.subtree(offset).insert(extent);
+      load.add(offset, extent, 0);
     }
     load.finish();
     ExtentList want = new ExtentList();

@@ -18,6 +18,7 @@ class WriteBatchPropertyTest {
   private static final long NOTHING = -1;
   private static final long UNMAPPED = -2;
   private static final long ZEROED = -3;
+  private static final long ZERO_DATA = 1L << 60;
 
   private final WriteBatch batch = new WriteBatch();
 
@@ -47,7 +48,8 @@ class WriteBatchPropertyTest {
       batch.addClean(offset, length * SECTOR);
       return;
     }
-    if (random.nextInt(8) == 0) {
+    boolean zeros = random.nextInt(8) == 0;
+    if (!zeros && random.nextInt(8) == 0) {
       boolean unmap = random.nextBoolean();
       Arrays.fill(model, from, from + length, unmap ? UNMAPPED : ZEROED);
       batch.addZeros(offset, length * SECTOR, unmap);
@@ -57,9 +59,13 @@ class WriteBatchPropertyTest {
     int segment = random.nextInt(2);
     int place = random.nextInt(3) == 0 ? from : random.nextInt(100);
     for (int i = 0; i < length; i++) {
-      model[from + i] = place(segment, (place + i) * SECTOR);
+      model[from + i] = (zeros ? ZERO_DATA : 0) | place(segment, (place + i) * SECTOR);
     }
-    batch.add(offset, length * SECTOR, segment, place * SECTOR);
+    if (zeros) {
+      batch.addZeroData(offset, length * SECTOR, segment, place * SECTOR);
+    } else {
+      batch.add(offset, length * SECTOR, segment, place * SECTOR);
+    }
   }
 
   private static long place(int segment, int offsetBytes) {
@@ -67,14 +73,17 @@ class WriteBatchPropertyTest {
   }
 
   private long planned(int extent, int sector) {
-    if (batch.isZeros(extent)) {
+    if (!batch.hasPlace(extent)) {
       return batch.mayUnmap(extent) ? UNMAPPED : ZEROED;
     }
-    return place(batch.segment(extent), batch.segmentOffsetBytes(extent) + sector * SECTOR);
+    return (batch.isZeros(extent) ? ZERO_DATA : 0)
+        | place(batch.segment(extent), batch.segmentOffsetBytes(extent) + sector * SECTOR);
   }
 
   private boolean dataAdjoins(int extent) {
-    if (batch.isZeros(extent - 1) || batch.isZeros(extent)) {
+    if (!batch.hasPlace(extent - 1)
+        || !batch.hasPlace(extent)
+        || batch.isZeros(extent - 1) != batch.isZeros(extent)) {
       return planned(extent - 1, 0) == planned(extent, 0);
     }
     return batch.segment(extent - 1) == batch.segment(extent)

@@ -63,7 +63,8 @@ class EngineStressTest {
     long seed = Seeds.next(getClass());
     UnreliableBacking backing =
         new UnreliableBacking(SectorModel.firstContent(SECTORS), false, seed);
-    CacheOptions options = new CacheOptions(2, durability, 0, 0);
+    CacheOptions options =
+        CacheOptions.defaults().withLanes(2).withDurability(durability).withWriteBack(0, 0);
     try (Arena arena = Arena.ofShared();
         MemoryRegion region = new MemoryRegion(512L << 20)) {
       MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 0);

@@ -49,6 +49,11 @@ public final class MediaBuilder implements AutoCloseable {
     return new MediaBuilder(file, -1, intoFile ? MapMode.READ_WRITE : MapMode.PRIVATE);
   }
 
+  /** Maps an open file privately: what is stored goes nowhere. The file may be gone by name. */
+  public static MediaBuilder copyOf(FileChannel file) {
+    return new MediaBuilder(file, -1, MapMode.PRIVATE);
+  }
+
   /** Makes a file with an empty cache. */
   public static MediaBuilder create(Path file, long sizeBytes) {
     MediaBuilder builder = new MediaBuilder(file, sizeBytes, MapMode.READ_WRITE);
@@ -69,9 +74,20 @@ public final class MediaBuilder implements AutoCloseable {
             StandardOpenOption.READ,
             StandardOpenOption.WRITE,
             sizeBytes < 0 ? StandardOpenOption.READ : StandardOpenOption.CREATE_NEW)) {
+      media = map(channel, sizeBytes, mode);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private MediaBuilder(FileChannel file, long sizeBytes, MapMode mode) {
+    media = map(file, sizeBytes, mode);
+  }
+
+  private MemorySegment map(FileChannel file, long sizeBytes, MapMode mode) {
+    try {
       // Mapping more than a file has extends it, sparsely.
-      long size = sizeBytes < 0 ? channel.size() : sizeBytes;
-      media = channel.map(mode, 0, size, arena);
+      return file.map(mode, 0, sizeBytes < 0 ? file.size() : sizeBytes, arena);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

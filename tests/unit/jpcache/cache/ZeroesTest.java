@@ -327,6 +327,42 @@ class ZeroesTest {
     assertArrayEquals(new long[] {3584, 4096, between, 8192, 4190720, 0}, bytes);
   }
 
+  /** As long as an older key of zeros is written back and a newer is not, they are not clean. */
+  @Test
+  void describeTellsZerosAndWhetherTheyAreDirty() {
+    int dirty = ExtentSink.CACHED | ExtentSink.DIRTY | ExtentSink.ZERO;
+    zero(0, 4 << 20, true);
+    queue.commit();
+    assertEquals(dirty, flagsOfFirstExtent());
+    writeAllBack();
+    assertEquals(ExtentSink.CACHED | ExtentSink.ZERO, flagsOfFirstExtent());
+    zero(0, 4 << 20, true);
+    queue.commit();
+    assertEquals(dirty, flagsOfFirstExtent());
+    backing.failWrites(Errno.EIO);
+    assertEquals(Errno.EIO, cache.maintenance().writeBackAll());
+    assertEquals(dirty, flagsOfFirstExtent());
+    reopen();
+    assertEquals(dirty, flagsOfFirstExtent());
+    backing.failWrites(0);
+    writeAllBack();
+    assertEquals(ExtentSink.CACHED | ExtentSink.ZERO, flagsOfFirstExtent());
+    reopen();
+    assertEquals(ExtentSink.CACHED | ExtentSink.ZERO, flagsOfFirstExtent());
+  }
+
+  private int flagsOfFirstExtent() {
+    int[] first = {PENDING};
+    queue.describe(
+        0,
+        4 << 20,
+        (length, flags) -> {
+          first[0] = flags;
+          return false;
+        });
+    return first[0];
+  }
+
   @Test
   void describeStopsWhenTheSinkHasEnough() {
     write(4096, 4096, 'x');

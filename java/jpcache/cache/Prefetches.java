@@ -1,0 +1,209 @@
+package jpcache.cache;
+
+import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Queue;
+import jpcache.base.Completion;
+import jpcache.extent.Extent;
+import jpcache.extent.ExtentList;
+import jpcache.extent.Subtree;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Brings ranges that clients have asked for into the cache: what is missing of them is read, a few
+ * requests at a time whoever asked, and enters as clean data ({@link Fills}).
+ *
+ * <p>A range is done when all of it has been brought or cannot be: where the cache needs room for
+ * writes the rest of it is left. It fails only if the backing device does.
+ *
+ * <p>Any thread. The monitor guards the ranges; nobody holds it during a request or a completion.
+ */
+final class Prefetches {
+  private static final int DEPTH = 8;
+  private static final int REQUEST_BYTES = 256 << 10;
+  private static final int ALIGNMENT_BYTES = 4096;
+
+  /** A range that is being brought. */
+  private static final class Range {
+    final long end;
+    final Completion done;
+
+    /** All before has been asked for, or need not be. */
+    long at;
+
+    int underWay;
+    int errno;
+
+    Range(long offsetBytes, long lengthBytes, Completion done) {
+      at = offsetBytes;
+      end = offsetBytes + lengthBytes;
+      this.done = done;
+    }
+
+    boolean isDone() {
+      return at == end && underWay == 0;
+    }
+  }
+
+  /** A request and its buffer; used again. */
+  private final class Request implements Completion {
+    final MemorySegment buffer = Arena.ofAuto().allocate(REQUEST_BYTES, ALIGNMENT_BYTES);
+    @Nullable Range range;
+
+    @Override
+    public void complete(int errno) {
+      ended(this, errno);
+    }
+  }
+
+  private final Cache cache;
+  private final Queue<Range> waiting = new ArrayDeque<>();
+  private final Queue<Request> idle = new ArrayDeque<>();
+  private int requests;
+
+  /** Somebody starts requests; whoever comes meanwhile has him look again. */
+  private boolean starting;
+
+  private boolean lookAgain;
+
+  /** Of whoever starts requests. */
+  private final ExtentList extents = new ExtentList();
+
+  Prefetches(Cache cache) {
+    this.cache = cache;
+  }
+
+  /** Brings a range in; {@code done} may be called before this returns. */
+  void add(long offsetBytes, long lengthBytes, Completion done) {
+    synchronized (this) {
+      waiting.add(new Range(offsetBytes, lengthBytes, done));
+    }
+    startRequests();
+  }
+
+  /** Requests may end before they have been started, so this must not call itself. */
+  private void startRequests() {
+    synchronized (this) {
+      lookAgain = true;
+      if (starting) {
+        return;
+      }
+      starting = true;
+    }
+    while (true) {
+      Range range;
+      Request request;
+      synchronized (this) {
+        range = waiting.peek();
+        request = range == null ? null : takeRequest(range);
+        if (range == null || request == null) {
+          starting = lookAgain;
+          lookAgain = false;
+          if (!starting) {
+            return;
+          }
+          continue;
+        }
+      }
+      start(range, request);
+    }
+  }
+
+  private @Nullable Request takeRequest(Range range) {
+    Request request = idle.poll();
+    if (request == null && requests < DEPTH) {
+      request = new Request();
+      requests++;
+    }
+    if (request != null) {
+      request.range = range;
+      range.underWay++;
+    }
+    return request;
+  }
+
+  /** Starts reading the next of a range that is missing. */
+  private void start(Range range, Request request) {
+    long at = range.at;
+    boolean begun = false;
+    Fill fill = null;
+    while (at < range.end && !begun) {
+      if (cache.needsRoom()) {
+        at = range.end;
+        break;
+      }
+      long to = Math.min(range.end, (at & -SUBTREE_BYTES) + SUBTREE_BYTES);
+      Subtree subtree = cache.map().subtree(at);
+      synchronized (subtree) {
+        long hole = firstHole(subtree, at, to);
+        at = to;
+        if (hole < to) {
+          int length = (int) Math.min(REQUEST_BYTES, holeEnd(hole, to) - hole);
+          at = hole + length;
+          begun = true;
+          fill = cache.fills().begin(hole, length, request.buffer.address(), true, request);
+        }
+      }
+    }
+    boolean done;
+    synchronized (this) {
+      range.at = at;
+      if (at == range.end) {
+        waiting.remove(range);
+      }
+      done = range.isDone(); // a read that was joined may have ended by now
+    }
+    if (done) {
+      range.done.complete(range.errno);
+    }
+    if (fill != null) {
+      cache.backing().read(fill.offsetBytes, fill.lengthBytes, fill.address, fill);
+    } else if (!begun) {
+      ended(request, 0);
+    }
+  }
+
+  private long firstHole(Subtree subtree, long from, long to) {
+    extents.clear();
+    int start = Extent.sectorInSubtree(from);
+    int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
+    subtree.overlaps(start, end, extents);
+    int hole = start;
+    for (int i = 0; i < extents.size() && Extent.start(extents.get(i)) == hole; i++) {
+      hole = Extent.end(extents.get(i));
+    }
+    return from + ((long) (hole - start) << Extent.SECTOR_SHIFT);
+  }
+
+  private long holeEnd(long hole, long to) {
+    long subtreeStart = hole & -SUBTREE_BYTES;
+    for (int i = 0; i < extents.size(); i++) {
+      long start = subtreeStart + Extent.startBytes(extents.get(i));
+      if (start > hole) {
+        return start;
+      }
+    }
+    return to;
+  }
+
+  private void ended(Request request, int errno) {
+    Range range = request.range;
+    boolean done = false;
+    synchronized (this) {
+      request.range = null;
+      idle.add(request);
+      if (range != null) {
+        range.underWay--;
+        range.errno = range.errno == 0 ? errno : range.errno;
+        done = range.isDone();
+      }
+    }
+    if (range != null && done) {
+      range.done.complete(range.errno);
+    }
+    startRequests();
+  }
+}

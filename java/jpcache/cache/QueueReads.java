@@ -1,0 +1,277 @@
+package jpcache.cache;
+
+import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
+
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
+import java.util.List;
+import jpcache.base.Completion;
+import jpcache.base.Crc32c;
+import jpcache.base.Errno;
+import jpcache.extent.Extent;
+import jpcache.extent.ExtentList;
+import jpcache.extent.ExtentMap;
+import jpcache.extent.Subtree;
+import jpcache.metrics.Counters;
+import jpcache.pmem.PmemReads;
+import jpcache.pmem.PmemRegion;
+import jpcache.pmem.PoisonedMemoryException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The reads of one {@link CacheQueue}: what is cached is copied out on the caller's thread, the
+ * holes between are read from the backing device.
+ *
+ * <p>A read that finds all of its bytes takes no lock: what the subtree says is validated by its
+ * stamp, and the data by the generation of its segment, which goes up before the first byte can be
+ * overwritten. Holes are found and registered with the subtree's lock held.
+ *
+ * <p>With data crc on, what was copied is compared with the key's data_crc where a read has all of
+ * a key. A part has no checksum of its own, and to read all of the key for it would cost up to
+ * thousands of times the read.
+ *
+ * <p>Data that does not fit its checksum or cannot be read never reaches the client. If the backing
+ * device has the same, it is read there, and the cache forgets its own; otherwise that request
+ * fails with EIO, and so does every other of these bytes until they are written again.
+ *
+ * <p>Used by one thread at a time; the fields are its scratch space.
+ */
+final class QueueReads {
+  private static final Logger LOG = System.getLogger(QueueReads.class.getName());
+
+  private static final int LOOK_AGAIN = -1;
+
+  private final Cache cache;
+  private final PmemRegion region;
+  private final SegmentTable segments;
+  private final ExtentMap map;
+  private final ReadMarks marks;
+  private final boolean verifies;
+  private final Counters.Stripe<CacheMetrics.Event> counters;
+  private final SequentialReads sequential;
+  private final Crc32c crc = new Crc32c();
+
+  // What is being read:
+  private long offsetBytes;
+  private int lengthBytes;
+  private long address;
+  private final ExtentList extents = new ExtentList();
+  private long[] generations = new long[16];
+  private final ExtentList scratch = new ExtentList();
+  private final List<Fill> holes = new ArrayList<>();
+
+  /** Set once the read has met a hole. */
+  private @Nullable Miss miss;
+
+  /** Whether what the backing device brings may enter the cache. */
+  private boolean fills;
+
+  private long lastDamagedPlace = -1;
+
+  QueueReads(Cache cache, Counters.Stripe<CacheMetrics.Event> counters) {
+    this.cache = cache;
+    this.counters = counters;
+    region = cache.region();
+    segments = cache.segments();
+    map = cache.map();
+    marks = cache.readMarks();
+    verifies = cache.dataCrc();
+    sequential = new SequentialReads(cache.options().sequentialBytes());
+  }
+
+  void read(long offsetBytes, int lengthBytes, long address, Completion done) {
+    this.offsetBytes = offsetBytes;
+    this.lengthBytes = lengthBytes;
+    this.address = address;
+    miss = null;
+    long end = offsetBytes + lengthBytes;
+    int errno = 0;
+    for (long at = offsetBytes; at < end && errno == 0; ) {
+      long to = Math.min(end, (at & -SUBTREE_BYTES) + SUBTREE_BYTES);
+      errno = readPart(at, to, done);
+      at = to;
+    }
+    counters.add(CacheMetrics.Event.READ_BYTES, lengthBytes);
+    if (miss == null) {
+      counters.add(CacheMetrics.Event.READ_HITS, 1);
+      done.complete(errno);
+    } else {
+      counters.add(CacheMetrics.Event.READ_MISSES, 1);
+      miss.complete(errno);
+      miss = null;
+    }
+  }
+
+  /** Reads what lies in one subtree. */
+  private int readPart(long from, long to, Completion done) {
+    long subtreeStart = from & -SUBTREE_BYTES;
+    long at = from;
+    while (true) {
+      Subtree subtree = map.find(at);
+      if (subtree == null || !findAll(subtree, at, to)) {
+        find(at, to, done);
+        readHoles();
+      }
+      int errno = 0;
+      int i = 0;
+      while (i < extents.size() && (errno = copyOut(i, subtreeStart)) == 0) {
+        i++;
+      }
+      if (errno != LOOK_AGAIN) {
+        return errno;
+      }
+      // From here on; holes behind may be read twice.
+      at = subtreeStart + Extent.startBytes(extents.get(i));
+    }
+  }
+
+  /**
+   * Finds a part of a subtree that is cached as a whole, with the generations that its segments
+   * have now.
+   *
+   * @return false if it is not, or if somebody has been changing the subtree
+   */
+  private boolean findAll(Subtree subtree, long from, long to) {
+    int start = Extent.sectorInSubtree(from);
+    int end = start + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
+    extents.clear();
+    int stamp = subtree.stamp();
+    if (!subtree.peek(start, end, extents) || !subtree.unchangedSince(stamp)) {
+      return false;
+    }
+    makeRoomForGenerations();
+    int found = start;
+    for (int i = 0; i < extents.size(); i++) {
+      long extent = extents.get(i);
+      if (Extent.start(extent) != found) {
+        return false;
+      }
+      found = Extent.end(extent);
+      generations[i] = segments.generation(Extent.segment(extent));
+    }
+    return found == end && subtree.unchangedSince(stamp);
+  }
+
+  /**
+   * Finds what is cached of a part of a subtree, and registers the holes between as {@link Fills}:
+   * {@link #holes} are those to be read.
+   */
+  private void find(long from, long to, Completion done) {
+    extents.clear();
+    long subtreeStart = from & -SUBTREE_BYTES;
+    Subtree subtree = map.subtree(from);
+    int start = Extent.sectorInSubtree(from);
+    synchronized (subtree) {
+      subtree.overlaps(start, start + (int) ((to - from) >>> Extent.SECTOR_SHIFT), extents);
+      makeRoomForGenerations();
+      long holeStart = from;
+      for (int i = 0; i < extents.size(); i++) {
+        long extent = extents.get(i);
+        generations[i] = segments.generation(Extent.segment(extent));
+        long extentStart = subtreeStart + Extent.startBytes(extent);
+        if (holeStart < extentStart) {
+          addHole(holeStart, extentStart, done);
+        }
+        holeStart = extentStart + Extent.lengthBytes(extent);
+      }
+      if (holeStart < to) {
+        addHole(holeStart, to, done);
+      }
+    }
+  }
+
+  private void makeRoomForGenerations() {
+    if (generations.length < extents.size()) {
+      generations = new long[2 * extents.size()];
+    }
+  }
+
+  private void addHole(long from, long to, Completion done) {
+    if (miss == null) {
+      miss = new Miss(done);
+      fills = sequential.shouldCache(offsetBytes, lengthBytes);
+    }
+    miss.addPart();
+    counters.add(CacheMetrics.Event.READ_MISS_BYTES, to - from);
+    Fill fill =
+        cache.fills().begin(from, (int) (to - from), address + (from - offsetBytes), fills, miss);
+    if (fill != null) {
+      holes.add(fill);
+    }
+  }
+
+  private void readHoles() {
+    for (int i = 0; i < holes.size(); i++) {
+      Fill hole = holes.get(i);
+      cache.backing().read(hole.offsetBytes, hole.lengthBytes, hole.address, hole);
+    }
+    holes.clear();
+  }
+
+  /** Copies an extent that was found; 0, an error, or {@link #LOOK_AGAIN}. */
+  private int copyOut(int index, long subtreeStart) {
+    long extent = extents.get(index);
+    int segment = Extent.segment(extent);
+    long place = segments.dataOffset(segment) + Extent.placeBytes(extent);
+    long length = Extent.lengthBytes(extent);
+    long target = address + (subtreeStart + Extent.startBytes(extent) - offsetBytes);
+    PoisonedMemoryException poisoned = null;
+    try {
+      PmemReads.copy(region.view(), place, target, length);
+    } catch (PoisonedMemoryException e) {
+      poisoned = e;
+    }
+    VarHandle.acquireFence(); // the generation must not be read before the data has been
+    if (segments.generation(segment) != generations[index]) {
+      return LOOK_AGAIN;
+    }
+    if (poisoned != null) {
+      return damaged(extent, subtreeStart, place, String.valueOf(poisoned.getMessage()));
+    }
+    if (verifies && Extent.isWhole(extent)) {
+      int wanted = extents.dataCrc(index);
+      int found = crc.of(target, (int) length);
+      if (found != wanted) {
+        String why = String.format("data_crc is 0x%08x, must be 0x%08x", found, wanted);
+        return damaged(extent, subtreeStart, place, why);
+      }
+    }
+    marks.mark(extent);
+    return 0;
+  }
+
+  /**
+   * The data of an extent is wrong or cannot be read. If all that is still in use of it is clean,
+   * it leaves the tree, and the next look finds a hole, which the backing device fills.
+   */
+  private int damaged(long extent, long subtreeStart, long place, String why) {
+    Subtree subtree = map.subtree(subtreeStart);
+    boolean clean;
+    synchronized (subtree) {
+      clean = subtree.isClean(extent);
+      if (clean) {
+        subtree.remove(extent, scratch);
+      }
+    }
+    counters.add(CacheMetrics.Event.DAMAGED_READS, 1);
+    if (place != lastDamagedPlace) {
+      lastDamagedPlace = place;
+      long from = subtreeStart + Extent.startBytes(extent);
+      LOG.log(
+          Level.ERROR,
+          "{0}: cached data of logical bytes {1} to {2} at {3}, in segment {4}: {5}; {6}",
+          region.name(),
+          Long.toString(from),
+          Long.toString(from + Extent.lengthBytes(extent)),
+          Long.toString(place),
+          Integer.toString(Extent.segment(extent)),
+          why,
+          clean
+              ? "read from the backing device instead"
+              : "the backing device does not have it: reads fail until it is written again");
+    }
+    return clean ? LOOK_AGAIN : Errno.EIO;
+  }
+}

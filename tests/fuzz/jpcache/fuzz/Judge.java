@@ -1,0 +1,73 @@
+package jpcache.fuzz;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
+import java.util.Base64;
+import java.util.concurrent.TimeUnit;
+import jpcache.base.UserException;
+
+/**
+ * Feeds inputs to a target and holds it to its limits: no input may crash it, take it over 10 s, or
+ * make it allocate over 256 MiB, which is more than it ever holds. The time is the processor's, so
+ * that a busy machine is no hang; what waits for ever meets the timeout of the test, or Jazzer's.
+ */
+public final class Judge {
+  private static final long LONGEST_NANOS = TimeUnit.SECONDS.toNanos(10);
+  private static final long MOST_BYTES = 256L << 20;
+
+  private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+  private final String name;
+  private final FuzzTarget target;
+  private long longestNanos;
+  private long mostBytes;
+
+  Judge(String name, FuzzTarget target) {
+    this.name = name;
+    this.target = target;
+  }
+
+  /**
+   * Feeds one input.
+   *
+   * @throws AssertionError with the input in it, if the target does anything but read or refuse it
+   */
+  void feed(byte[] input) {
+    long allocated = THREADS.getCurrentThreadAllocatedBytes();
+    long start = THREADS.getCurrentThreadCpuTime();
+    try {
+      target.accept(input);
+    } catch (Throwable e) {
+      throw new AssertionError(name + ": an input ends in " + e + described(input), e);
+    }
+    longestNanos = Math.max(longestNanos, THREADS.getCurrentThreadCpuTime() - start);
+    mostBytes = Math.max(mostBytes, THREADS.getCurrentThreadAllocatedBytes() - allocated);
+    if (longestNanos > LONGEST_NANOS || mostBytes > MOST_BYTES) {
+      throw new AssertionError(name + ": an input took " + worst() + described(input));
+    }
+  }
+
+  /** The most that any input took. */
+  String worst() {
+    return TimeUnit.NANOSECONDS.toMillis(longestNanos) + " ms, " + (mostBytes >> 10) + " KiB";
+  }
+
+  private static String described(byte[] input) {
+    return "; to repeat it, put into a file of tests/fuzz/regressions what this decodes to: "
+        + Base64.getEncoder().encodeToString(input);
+  }
+
+  /** Runs what may refuse its input; that must be explained in one line. */
+  public static boolean refuses(Runnable use) {
+    try {
+      use.run();
+      return false;
+    } catch (UserException e) {
+      String message = String.valueOf(e.getMessage());
+      if (message.isBlank() || message.indexOf('\n') >= 0) {
+        throw new AssertionError("not one line: " + message, e);
+      }
+      return true;
+    }
+  }
+}
