@@ -20,6 +20,7 @@ final class Admission {
   private final SegmentTable segments;
   private final int reserveSegments;
   private final AtomicLong earnedBytes = new AtomicLong();
+  private volatile boolean nothingToEarn;
 
   Admission(SegmentTable segments, int lanes) {
     this.segments = segments;
@@ -37,7 +38,7 @@ final class Admission {
    * @return false if it must wait until more is earned
    */
   boolean admit(int lengthBytes) {
-    if (!isScarce()) {
+    if (!isScarce() || nothingToEarn) {
       return true;
     }
     if (earnedBytes.get() <= 0) {
@@ -61,6 +62,17 @@ final class Admission {
           bytes, (earned, more) -> Math.min(earned + more, WriteBack.BATCH_BYTES));
     } else {
       earnedBytes.set(0);
+    }
+  }
+
+  /**
+   * Whether the backing device fails: there is nothing to earn then, and nothing to even out, so
+   * the reserve is better used than kept.
+   */
+  void setDeviceFails(boolean fails) {
+    if (nothingToEarn != fails) {
+      earnedBytes.set(0);
+      nothingToEarn = fails;
     }
   }
 

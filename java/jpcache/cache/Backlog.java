@@ -25,40 +25,43 @@ final class Backlog {
   /** So much is written with one commit, or one write more. */
   private static final int COMMIT_BYTES = 1 << 20;
 
-  /** So many keys of a zeroed range are staged with one commit. */
-  private static final int COMMIT_ZERO_KEYS = 1024;
+  /** And so much of a zeroed range. */
+  private static final long COMMIT_ZERO_BYTES = 4L << 30;
 
+  private static final int OBJECT_BYTES = 128;
+  private static final byte[] NO_DATA = {};
+
+  /** A write, or a range to be zeroed in its place. */
   private static final class Write {
-    /** Of a zeroed range what is left: it is staged part by part. */
-    long offsetBytes;
-
-    final long endBytes;
-
-    /** Or null for a zeroed range. */
-    final byte @Nullable [] data;
-
-    final boolean unmap;
+    final long offsetBytes;
+    final byte[] data;
     final boolean fua;
     final Completion done;
+    final @Nullable ZeroedRange zeroes;
 
-    Write(
-        long offsetBytes,
-        long endBytes,
-        byte @Nullable [] data,
-        boolean unmap,
-        boolean fua,
-        Completion done) {
+    Write(long offsetBytes, byte[] data, boolean fua, Completion done) {
       this.offsetBytes = offsetBytes;
-      this.endBytes = endBytes;
       this.data = data;
-      this.unmap = unmap;
       this.fua = fua;
       this.done = done;
+      zeroes = null;
     }
 
-    /** What it takes of the memory for all. */
+    Write(ZeroedRange zeroes) {
+      offsetBytes = zeroes.partBytes();
+      data = NO_DATA;
+      fua = zeroes.fua;
+      done = zeroes::fail;
+      this.zeroes = zeroes;
+    }
+
+    boolean isStaged() {
+      return zeroes == null || zeroes.isStaged();
+    }
+
+    /** What it takes of the memory for all, and of a commit. */
     int bytes() {
-      return data != null ? data.length : ZeroExtents.KEY_COST_BYTES;
+      return data.length + OBJECT_BYTES;
     }
   }
 
@@ -104,12 +107,12 @@ final class Backlog {
         data,
         0,
         lengthBytes);
-    add(new Write(offsetBytes, offsetBytes + lengthBytes, data, false, fua, done));
+    add(new Write(offsetBytes, data, fua, done));
   }
 
-  /** Lets a range wait that is to be zeroed; it completes on the maintenance thread. */
-  void addZeroes(long offsetBytes, long endBytes, boolean unmap, boolean fua, Completion done) {
-    add(new Write(offsetBytes, endBytes, null, unmap, fua, done));
+  /** Lets wait what is left of a range that is to be zeroed. */
+  void add(ZeroedRange zeroes) {
+    add(new Write(zeroes));
   }
 
   private void add(Write write) {
@@ -172,7 +175,7 @@ final class Backlog {
         return false;
       }
       progress = true;
-      if (next.data == null && next.offsetBytes < next.endBytes) {
+      if (!next.isStaged()) {
         putBack(next); // it goes on with the next commit
         return true;
       }
@@ -183,14 +186,10 @@ final class Backlog {
   }
 
   private boolean stage(CacheQueue queue, Write write) {
-    byte[] data = write.data;
-    if (data == null) {
-      long from = write.offsetBytes;
-      write.offsetBytes =
-          queue.stageZeroes(
-              from, write.endBytes, write.unmap, write.fua, write.done, COMMIT_ZERO_KEYS);
-      return write.offsetBytes > from;
+    if (write.zeroes != null) {
+      return queue.stageZeroes(write.zeroes, COMMIT_ZERO_BYTES);
     }
+    byte[] data = write.data;
     int length = data.length;
     if (!admission.admit(length)) {
       return false;
@@ -200,7 +199,7 @@ final class Backlog {
     }
     // Staging copies, so the buffer is free again at once.
     MemorySegment.copy(data, 0, buffer, ValueLayout.JAVA_BYTE, 0, length);
-    if (queue.stage(write.offsetBytes, length, buffer.address(), write.fua, write.done)) {
+    if (queue.stageByMode(write.offsetBytes, length, buffer.address(), write.fua, write.done)) {
       return true;
     }
     admission.refund(length);

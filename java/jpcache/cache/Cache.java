@@ -3,6 +3,8 @@ package jpcache.cache;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
@@ -58,6 +60,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final CacheMetrics metrics = new CacheMetrics();
   private final MetadataWriter metadata;
   private volatile CacheInfo info;
+  private volatile WritePolicy policy;
+  private volatile boolean keysOutliveExtents;
   private final ExtentMap map;
   private final SegmentTable segments;
   private final ZeroExtents zeros;
@@ -67,11 +71,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final Backlog backlog;
   private final Admission admission;
   private final Fills fills;
+  private final DirectWrites directWrites;
   private final Prefetches prefetches;
   private final WriteBack writeBack;
+  private final GarbageCollector collector;
   private final Maintenance maintenance;
   private final long dirtyBytesAtStart;
   private final AtomicInteger queues = new AtomicInteger();
+  private final Set<CacheQueue> openQueues = ConcurrentHashMap.newKeySet();
   private volatile Runnable wakeUp = () -> {};
 
   private Cache(
@@ -87,6 +94,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     map = replayed.map;
     LogReplay.Summary summary = replayed.summary;
     info = media.info();
+    policy = WritePolicy.of(info.mode());
     metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
     zeros = new ZeroExtents(region, segments, replayed.zeros.found());
@@ -104,13 +112,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     prefetches = new Prefetches(this);
-    writeBack = new WriteBack(media, region, segments, zeros, backing, tails, map);
-    maintenance =
-        new Maintenance(
-            this,
-            writeBack,
-            new GarbageCollector(media, map, segments, zeros, tails, backing.sizeBytes()),
-            System.nanoTime());
+    directWrites = new DirectWrites(this, new BackingFlushes(backing), policy.isDirect());
+    writeBack =
+        new WriteBack(
+            media, region, segments, zeros, backing, tails, map, log.head(), directWrites);
+    collector = new GarbageCollector(media, map, segments, zeros, tails, backing.sizeBytes());
+    maintenance = new Maintenance(this, writeBack, collector, System.nanoTime());
   }
 
   /**
@@ -124,13 +131,6 @@ public final class Cache implements BlockDevice, AutoCloseable {
    */
   public static Cache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
     CacheMedia media = CacheMedia.read(region.name(), region.view());
-    if (media.info().mode() != CacheMode.WRITE_BACK) {
-      throw new UserException(
-          region.name()
-              + ": the cache is in mode "
-              + media.info().mode()
-              + ", and only write-back can be served so far");
-    }
     Replayed replayed = new Replayed(media, backing.sizeBytes(), false);
     if (!replayed.summary.dirtyTailOnLog()) {
       // The trace of a torn update: nothing is known to be on the backing device. Rare.
@@ -262,7 +262,9 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   @Override
   public BlockQueue openQueue() {
-    return new CacheQueue(this, Math.floorMod(queues.getAndIncrement(), lanes.length));
+    CacheQueue queue = new CacheQueue(this, Math.floorMod(queues.getAndIncrement(), lanes.length));
+    openQueues.add(queue);
+    return queue;
   }
 
   /** Write-back, garbage collection and the writes that wait: for one thread to step. */
@@ -275,8 +277,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
     wakeUp = maintenanceThread;
   }
 
-  private void wake() {
+  void wake() {
     wakeUp.run();
+  }
+
+  void closed(CacheQueue queue) {
+    if (openQueues.remove(queue)) {
+      wake();
+    }
   }
 
   /** To be called when what writes wait for has come, or can be made, by another than them. */
@@ -289,12 +297,13 @@ public final class Cache implements BlockDevice, AutoCloseable {
   /** Fails the writes that wait for room: what is to stop must not wait for a slow device. */
   public void stopWaiting() {
     backlog.close();
+    directWrites.close();
   }
 
   /** Makes durable what {@link Durability#FLUSH} has left open. All queues are closed before. */
   @Override
   public void close() {
-    backlog.close();
+    stopWaiting();
     log.flush();
   }
 
@@ -326,6 +335,42 @@ public final class Cache implements BlockDevice, AutoCloseable {
       info = changed;
     }
     wake();
+  }
+
+  public CacheMode mode() {
+    return info.mode();
+  }
+
+  /**
+   * Changes the mode. It is durable, and batches that begin behave so, when this returns. Safe at
+   * any time, a power cut included: keys of all modes mean the same.
+   *
+   * @return what a change to a mode without dirty data is complete with; it has ended already if
+   *     there is nothing to bring to the backing device
+   */
+  public Drain setMode(CacheMode mode) {
+    boolean leavesDirtyData;
+    synchronized (metadata) { // excludes other writers of cache info
+      WritePolicy next = WritePolicy.of(mode);
+      leavesDirtyData = next.isDirect() && !policy.isDirect();
+      CacheInfo changed = info.withMode(mode);
+      metadata.cacheInfo(changed);
+      info = changed;
+      policy = next;
+    }
+    if (leavesDirtyData) {
+      return drain();
+    }
+    Drain nothing = new Drain(0);
+    nothing.complete(0);
+    return nothing;
+  }
+
+  /** Has everything that is dirty now brought to the backing device, at once. */
+  public Drain drain() {
+    Drain drain = maintenance.drain();
+    wake();
+    return drain;
   }
 
   /** Has what this cache counts shown by a registry. */
@@ -385,6 +430,38 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return tails;
   }
 
+  WritePolicy policy() {
+    return policy;
+  }
+
+  DirectWrites directWrites() {
+    return directWrites;
+  }
+
+  /** Whether what a read has brought may enter the cache now. */
+  boolean fillsMisses() {
+    return policy.fillsMisses() && !needsRoom();
+  }
+
+  /**
+   * Whether bytes that no tree has may have a live key on media, so that a power cut would bring
+   * them back. Asked with a subtree's lock held, of that subtree.
+   */
+  boolean keysMayOutliveExtents() {
+    return keysOutliveExtents || collector.isEvicting();
+  }
+
+  /** An extent is about to leave its tree, with the lock held, and its key stays on media. */
+  void keysOutliveExtents() {
+    keysOutliveExtents = true;
+  }
+
+  /** Whether no queue has a batch that was begun in another mode than the present one. */
+  boolean batchesAreCurrent() {
+    WritePolicy current = policy;
+    return openQueues.stream().noneMatch(queue -> queue.isBehind(current));
+  }
+
   Fills fills() {
     return fills;
   }
@@ -417,7 +494,26 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What the log has brought and write-back has not dealt with. */
   long dirtyBytes() {
-    return dirtyBytesAtStart + log.head().writtenDirtyBytes() - writeBack.writtenBackBytes();
+    return loggedDirtyBytes() - writeBack.writtenBackBytes();
+  }
+
+  /** What the log has brought, from the first dirty key on. */
+  long loggedDirtyBytes() {
+    return dirtyBytesAtStart + log.head().writtenDirtyBytes();
+  }
+
+  /**
+   * Frees the segments of lanes that have been filled and hold nothing any more: a write that found
+   * no room may have left them so.
+   *
+   * @return whether there were any
+   */
+  boolean freeUsedUpLanes() {
+    int before = segments.usedCount();
+    for (DataHead lane : lanes) {
+      lane.leaveIfFull();
+    }
+    return segments.usedCount() < before;
   }
 
   /** Makes sure that there are zeros to point to; false if the cache is full. */

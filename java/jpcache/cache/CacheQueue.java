@@ -1,23 +1,20 @@
 package jpcache.cache;
 
-import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
-
 import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.base.Completion;
-import jpcache.base.Crc32c;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.ExtentSink;
-import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.Layout;
 import jpcache.metrics.Counters;
 import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One client's requests to a {@link Cache}; its reads are {@link QueueReads}.
@@ -31,47 +28,43 @@ import jpcache.pmem.PmemRegion;
 final class CacheQueue implements BlockQueue {
   private static final Logger LOG = System.getLogger(CacheQueue.class.getName());
 
-  /** Room in the log is taken for so many keys at once, to take its lock less often. */
-  private static final int KEYS_RESERVED_AT_ONCE = 64;
+  /** So much of a zeroed range, at most, on the client's thread: that takes some milliseconds. */
+  private static final long ZEROED_BY_CALLER_BYTES = 256L << 30;
 
-  /** A zeroed range is published in parts of so many keys, up to 4 GiB. */
+  /** A batch does not grow beyond this by zeroed ranges: some of it is published then. */
   private static final int ZERO_KEYS_AT_ONCE = 1024;
-
-  /** So many, at most, on the client's thread: that takes some milliseconds. */
-  private static final int ZERO_KEYS_BY_CALLER = 1 << 16;
 
   private final Cache cache;
   private final PmemRegion region;
-  private final SegmentTable segments;
   private final ExtentMap map;
   private final KeyLog log;
-  private final int lane;
   private final Counters.Stripe<CacheMetrics.Event> counters;
 
-  private final StagedWrites staged = new StagedWrites();
+  private final StagedWrites staged = new StagedWrites(64);
+  private final Staging staging;
+  private final DirectStaging direct;
   private final List<Completion> flushes = new ArrayList<>();
+  private final KeyInsertion keys;
 
-  /** For each open kset the last ticket that must be durable before the batch completes, or 0. */
-  private final long[] tickets;
+  /** What the cache's mode was when the batch's first write came; null before that. */
+  private volatile @Nullable WritePolicy policy;
+
+  /** The error that the batch's writes end with. */
+  private int batchErrno;
 
   private boolean fuaStaged;
 
-  /** Keys that the log has room for and that this queue has not yet staged. */
-  private int reservedKeys;
-
-  private final DataHead.Room room = new DataHead.Room();
   private final QueueReads reads;
-  private final Crc32c crc = new Crc32c();
 
   CacheQueue(Cache cache, int lane) {
     this.cache = cache;
-    this.lane = lane;
     region = cache.region();
-    segments = cache.segments();
     map = cache.map();
     log = cache.log();
-    tickets = new long[log.openKsets()];
+    keys = new KeyInsertion(cache);
     counters = cache.metrics().open();
+    staging = new Staging(cache, lane, counters);
+    direct = new DirectStaging(cache, staging);
     reads = new QueueReads(cache, counters);
   }
 
@@ -79,11 +72,16 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    WritePolicy mode = policy();
+    if (mode.isDirect() && cache.directWrites().isFull()) {
+      publish();
+      cache.directWrites().awaitRoom();
+    }
     Backlog backlog = cache.backlog();
     // Who waits already has waited longer.
     Admission admission = cache.admission();
     boolean admitted = backlog.isEmpty() && admission.admit(lengthBytes);
-    if (admitted && stage(offsetBytes, lengthBytes, address, fua, done)) {
+    if (admitted && mode.stage(this, offsetBytes, lengthBytes, address, fua, done)) {
       return;
     }
     if (admitted) {
@@ -95,74 +93,110 @@ final class CacheQueue implements BlockQueue {
     backlog.add(offsetBytes, lengthBytes, address, fua, done);
   }
 
+  /** The mode's policy, the same for all writes of a batch. */
+  private WritePolicy policy() {
+    WritePolicy chosen = policy;
+    if (chosen != null) {
+      return chosen;
+    }
+    // Whoever changes the mode looks at the batches afterwards: it sees this one, or this one sees
+    // the new mode.
+    do {
+      chosen = cache.policy();
+      policy = chosen;
+    } while (chosen != cache.policy());
+    return chosen;
+  }
+
+  /** Whether this queue has a batch that was begun in another mode. Any thread may ask. */
+  boolean isBehind(WritePolicy current) {
+    WritePolicy chosen = policy;
+    return chosen != null && chosen != current;
+  }
+
+  /** Takes a write into the batch as the mode has it, admitted already; for the backlog. */
+  boolean stageByMode(
+      long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    WritePolicy mode = policy();
+    return mode.stage(this, offsetBytes, lengthBytes, address, fua, done)
+        || (cache.freeUsedUpLanes()
+            && mode.stage(this, offsetBytes, lengthBytes, address, fua, done));
+  }
+
   /**
-   * A key of up to 4 MiB for each subtree, into the {@link ZeroExtents}. A range of which the cache
-   * holds nothing goes the same way: the backing device must not get it before the writes that were
-   * acknowledged earlier, or it would no longer hold a state that its user knows.
+   * A key of up to 4 MiB for each subtree, into the {@link ZeroExtents}, in all modes: it costs
+   * next to nothing, so write-around keeps it too. A range of which the cache holds nothing goes
+   * the same way: in write-back the device must not get it before the writes that were acknowledged
+   * earlier, or it would no longer hold a state that its user knows.
    */
   @Override
   public void writeZeroes(
       long offsetBytes, long lengthBytes, boolean unmap, boolean fua, Completion done) {
-    long at = offsetBytes;
-    long end = offsetBytes + lengthBytes;
+    ZeroedRange range = new ZeroedRange(offsetBytes, lengthBytes, unmap, fua, done);
     if (cache.backlog().isEmpty()) {
-      at = stageZeroes(offsetBytes, end, unmap, fua, done, ZERO_KEYS_BY_CALLER);
-      if (at == end) {
-        return;
-      }
+      stageZeroes(range, ZEROED_BY_CALLER_BYTES);
     }
-    counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
-    publish();
-    cache.backlog().addZeroes(at, end, unmap, fua, done);
+    if (!range.isStaged()) {
+      counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
+      publish();
+      cache.backlog().add(range);
+    }
   }
 
   /**
-   * Stages the keys of a zeroed range, from its begin on, and publishes them now and then; those of
-   * the end follow with the next {@link #commit}, which completes it.
+   * Takes parts of a zeroed range into the batch as the mode has it, and publishes them now and
+   * then.
    *
-   * @return where it had to stop: at {@code maxKeys}, or where there was no room; the end if all is
-   *     staged, or has failed and completed
+   * @param mostBytes no part begins so far behind the first
+   * @return whether there was room for any
    */
-  long stageZeroes(long from, long end, boolean unmap, boolean fua, Completion done, int maxKeys) {
-    long at = from;
-    for (int keys = 0; at < end && keys < maxKeys; keys++) {
-      try {
-        if (!takeRoomForZeroes()) {
-          return at;
-        }
-      } catch (UncheckedIOException e) {
-        LOG.log(Level.ERROR, "a range is not zeroed: {0}", e.getMessage());
-        done.complete(Errno.EIO);
-        return end;
+  boolean stageZeroes(ZeroedRange range, long mostBytes) {
+    WritePolicy mode = policy();
+    long from = range.partBytes();
+    while (!range.isStaged() && range.partBytes() - from < mostBytes) {
+      if (mode.isDirect() && cache.directWrites().isFull()) {
+        publish();
+        cache.directWrites().awaitRoom();
       }
-      int inSubtree = SUBTREE_BYTES - (int) (at & (SUBTREE_BYTES - 1));
-      int length = (int) Math.min(end - at, inSubtree);
-      cache.zeros().take(length, unmap, room);
-      staged.addPiece(at, room, cache.dataCrc() ? ZeroExtents.dataCrc(length) : 0);
-      fuaStaged |= fua;
-      at += length;
+      if (!stagePart(mode, range)) {
+        break;
+      }
       if (staged.pieces() >= ZERO_KEYS_AT_ONCE) {
         publish();
       }
     }
-    if (at == end) {
-      staged.addCompletion(done);
-    }
-    return at;
+    return range.partBytes() > from;
   }
 
-  /** Takes what the key of a zeroed range takes: room in the log, and zeros to point to. */
-  private boolean takeRoomForZeroes() {
+  private boolean stagePart(WritePolicy mode, ZeroedRange range) {
     Admission admission = cache.admission();
-    if (!admission.admit(ZeroExtents.KEY_COST_BYTES)) {
+    int cost = range.partCostBytes();
+    if (!admission.admit(cost)) {
       return false;
     }
-    if (reserveKeys() && cache.prepareZeros(lane)) {
-      reservedKeys--;
-      return true;
+    Completion part = range.beginPart();
+    try {
+      long from = range.partBytes();
+      long to = range.partEndBytes();
+      boolean room =
+          mode.isDirect()
+              ? direct.stageZeros(from, to, range.unmap, range.fua, part)
+              : staging.stageZeros(staged, from, to, range.unmap);
+      if (!room) {
+        admission.refund(cost);
+        part.complete(0); // there was none
+        return false;
+      }
+      if (!mode.isDirect()) {
+        fuaStaged |= range.fua;
+        staged.addCompletion(part);
+      }
+      range.partStaged();
+    } catch (UncheckedIOException e) {
+      fail(part, e);
+      range.fail(Errno.EIO);
     }
-    admission.refund(ZeroExtents.KEY_COST_BYTES);
-    return false;
+    return true;
   }
 
   /**
@@ -172,63 +206,39 @@ final class CacheQueue implements BlockQueue {
    *     if it has failed and completed
    */
   boolean stage(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
-    int before = staged.pieces();
-    int at = 0;
-    while (at < lengthBytes) {
-      long offset = offsetBytes + at;
-      int inSubtree = SUBTREE_BYTES - (int) (offset & (SUBTREE_BYTES - 1));
-      if (!takeRoom(Math.min(lengthBytes - at, inSubtree))) {
-        dropPieces(before);
+    try {
+      long end = offsetBytes + lengthBytes;
+      if (!staging.stage(staged, offsetBytes, end, address - offsetBytes)) {
         return false;
       }
-      long source = address + at;
-      try {
-        region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
-      } catch (UncheckedIOException e) {
-        LOG.log(Level.ERROR, "a write fails: {0}", e.getMessage());
-        segments.release(room.segment);
-        reservedKeys++;
-        dropPieces(before);
-        done.complete(Errno.EIO);
-        return true;
-      }
-      staged.addPiece(offset, room, cache.dataCrc() ? crc.of(source, room.lengthBytes) : 0);
-      at += room.lengthBytes;
+    } catch (UncheckedIOException e) {
+      return fail(done, e);
     }
-    counters.add(CacheMetrics.Event.STORED_BYTES, lengthBytes);
     fuaStaged |= fua;
     staged.addCompletion(done);
     return true;
   }
 
-  /** Takes {@link #room} for data, and room in the log for its key. */
-  private boolean takeRoom(int wantedBytes) {
-    if (!reserveKeys() || !cache.takeRoom(lane, wantedBytes, room)) {
-      return false;
+  /**
+   * Copies the data of a write that goes to the backing device with the next {@link #commit}, and
+   * into persistent memory what the cache keeps of it.
+   *
+   * @param all whether that is everything; otherwise what the cache holds already
+   * @return as {@link #stage}
+   */
+  boolean stageDirect(
+      long offsetBytes, int lengthBytes, long address, boolean fua, boolean all, Completion done) {
+    try {
+      return direct.stage(offsetBytes, lengthBytes, address, fua, all, done);
+    } catch (UncheckedIOException e) {
+      return fail(done, e);
     }
-    reservedKeys--;
+  }
+
+  private static boolean fail(Completion done, UncheckedIOException e) {
+    LOG.log(Level.ERROR, "a write fails: {0}", e.getMessage());
+    done.complete(Errno.EIO);
     return true;
-  }
-
-  /** Sees to it that there is room in the log for one key at least. */
-  private boolean reserveKeys() {
-    if (reservedKeys == 0) {
-      if (log.head().reserve(KEYS_RESERVED_AT_ONCE)) {
-        reservedKeys = KEYS_RESERVED_AT_ONCE;
-      } else if (log.head().reserve(1)) {
-        reservedKeys = 1;
-      }
-    }
-    return reservedKeys > 0;
-  }
-
-  /** Gives back what the pieces from number {@code from} on have taken. */
-  private void dropPieces(int from) {
-    for (int piece = from; piece < staged.pieces(); piece++) {
-      segments.release(staged.segment(piece));
-      reservedKeys++;
-    }
-    staged.dropPieces(from);
   }
 
   @Override
@@ -239,36 +249,45 @@ final class CacheQueue implements BlockQueue {
   @Override
   public void commit() {
     publish();
-    staged.completeAll();
+    staged.completeAll(batchErrno);
+    batchErrno = 0;
     if (!flushes.isEmpty()) {
       completeFlushes();
     }
+    WritePolicy ended = policy;
+    policy = null;
+    if (ended != null && ended != cache.policy()) {
+      cache.wake(); // a change of mode may wait for this
+    }
   }
 
-  /** Makes what has been staged visible and, where that is promised, durable; completes nothing. */
+  /**
+   * Makes what has been staged visible and, where that is promised, durable, and lets direct writes
+   * go; completes nothing else.
+   */
   private void publish() {
-    if (staged.pieces() == 0) {
+    if (staged.pieces() == 0 && direct.isEmpty()) {
       return;
     }
     region.drain();
-    insertKeys();
-    if (fuaStaged || cache.durability() == Durability.ACK) {
-      makeKeysDurable();
-    }
-    fuaStaged = false;
-    staged.dropPieces(0);
+    enterStaged();
+    direct.start();
     counters.add(CacheMetrics.Event.COMMITS, 1);
     cache.roomMayHaveCome();
   }
 
-  private void insertKeys() {
-    for (int piece = 0; piece < staged.pieces(); piece++) {
-      Subtree subtree = map.subtree(staged.offset(piece));
-      synchronized (subtree) {
-        cache.fills().overtake(staged.offset(piece), staged.length(piece));
-        tickets[log.indexOf(staged.offset(piece))] = insertKey(subtree, piece, 0);
-      }
+  private void enterStaged() {
+    int entered = keys.insert(staged);
+    boolean enough = entered == staged.pieces();
+    if (fuaStaged || cache.durability() == Durability.ACK) {
+      enough &= keys.makeDurable();
     }
+    if (!enough) {
+      batchErrno = Errno.EIO;
+    }
+    fuaStaged = false;
+    staging.drop(staged, entered);
+    staged.dropPieces(0);
   }
 
   /**
@@ -277,58 +296,38 @@ final class CacheQueue implements BlockQueue {
    * the subtree's lock held, after a drain.
    */
   void insertClean(Subtree subtree) {
-    for (int piece = 0; piece < staged.pieces(); piece++) {
-      insertKey(subtree, piece, Layout.KEY_FLAG_CLEAN);
+    int piece = 0;
+    try {
+      for (; piece < staged.pieces(); piece++) {
+        keys.insert(subtree, staged, piece, Layout.KEY_FLAG_CLEAN);
+      }
+    } catch (UncheckedIOException e) {
+      LOG.log(Level.WARNING, "what was read is not cached: {0}", e.getMessage());
     }
+    staging.drop(staged, piece);
     staged.clear();
   }
 
   /** Instead of {@link #commit}: gives back what has been staged, and completes nothing. */
   void abandon() {
-    dropPieces(0);
+    staging.drop(staged, 0);
     staged.clear();
     fuaStaged = false;
   }
 
-  /** With the subtree's lock held; returns the key's ticket in its open kset. */
-  private long insertKey(Subtree subtree, int piece, int flags) {
-    long offset = staged.offset(piece);
-    int length = staged.length(piece);
-    int segment = staged.segment(piece);
-    int segmentOffset = staged.segmentOffset(piece);
-    long extent = Extent.ofBytes(offset, length, segment, segmentOffset);
-    boolean clean = (flags & Layout.KEY_FLAG_CLEAN) != 0;
-    subtree.insert(clean ? Extent.clean(extent) : extent, staged.dataCrc(piece));
-    if (cache.zeros().holds(segment, segmentOffset)) {
-      subtree.addZeroKey(!clean);
-    }
-    return log.openKset(log.indexOf(offset))
-        .append(
-            offset,
-            length,
-            flags,
-            segment,
-            segmentOffset,
-            segments.generation(segment),
-            staged.dataCrc(piece));
-  }
-
-  private void makeKeysDurable() {
-    for (int kset = 0; kset < tickets.length; kset++) {
-      if (tickets[kset] != 0) {
-        log.openKset(kset).makeDurable(tickets[kset]);
-        tickets[kset] = 0;
-      }
-    }
-  }
-
   private void completeFlushes() {
+    int errno = 0;
     // With durable acknowledgements all that had completed is durable already.
     if (cache.durability() == Durability.FLUSH) {
-      log.flush();
+      errno = log.flush();
     }
+    BackingFlushes device = cache.directWrites().flushes();
     for (int i = 0; i < flushes.size(); i++) {
-      flushes.get(i).complete(0);
+      if (errno == 0 && device.isNeeded()) {
+        device.flush(flushes.get(i));
+      } else {
+        flushes.get(i).complete(errno);
+      }
     }
     flushes.clear();
   }
@@ -352,11 +351,13 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void close() {
-    dropPieces(0);
+    direct.abandon();
+    staging.drop(staged, 0);
     staged.clear();
     flushes.clear();
-    log.head().release(reservedKeys);
-    reservedKeys = 0;
+    policy = null;
+    cache.closed(this);
+    staging.close();
     counters.close();
     cache.roomMayHaveCome();
   }

@@ -47,10 +47,7 @@ final class DataHead {
    * @return false if there is none: the cache is full
    */
   synchronized boolean take(int wantedBytes, Room room) {
-    if (segment != SegmentTable.NONE && offsetBytes == Layout.SEGMENT_DATA_BYTES) {
-      segments.release(segment);
-      segment = SegmentTable.NONE;
-    }
+    leaveIfFull();
     if (segment == SegmentTable.NONE) {
       segment = segments.takeForData();
       offsetBytes = 0;
@@ -64,5 +61,13 @@ final class DataHead {
     offsetBytes += room.lengthBytes;
     segments.addReference(segment);
     return true;
+  }
+
+  /** Gives the segment up if there is no room left in it. */
+  synchronized void leaveIfFull() {
+    if (segment != SegmentTable.NONE && offsetBytes == Layout.SEGMENT_DATA_BYTES) {
+      segments.release(segment);
+      segment = SegmentTable.NONE;
+    }
   }
 }

@@ -25,9 +25,38 @@ final class Fills {
   private static final int LISTS = 1024;
   private static final int MAX_FILL_BYTES = 1 << 20;
 
+  /**
+   * A range that goes to the backing device past the cache: what is read there meanwhile may be the
+   * old data, and until a flush has vouched for the new, a power cut may bring the old back. Either
+   * way a clean key made of it would be wrong.
+   *
+   * <p>Guarded by its list.
+   */
+  static final class Unsettled {
+    private static final long UNDER_WAY = Long.MAX_VALUE;
+
+    private final long from;
+    private final long to;
+    private volatile long vouchedBy = UNDER_WAY;
+
+    private Unsettled(long from, long to) {
+      this.from = from;
+      this.to = to;
+    }
+
+    /** The device has answered; the flush of this number will settle it. */
+    void written(long flush) {
+      vouchedBy = flush;
+    }
+  }
+
   private static final class FillList {
     private final List<Fill> fills = new ArrayList<>(2);
     private volatile int size;
+    private final List<Unsettled> unsettled = new ArrayList<>(0);
+
+    /** A flush has failed: nobody knows what the device keeps. Nothing is filled any more here. */
+    private boolean doubtful;
   }
 
   private final Cache cache;
@@ -63,10 +92,48 @@ final class Fills {
         }
       }
       Fill fill = new Fill(this, offsetBytes, lengthBytes, address, cacheable, done);
+      if (isUnsettled(list, offsetBytes, offsetBytes + lengthBytes)) {
+        fill.overtake(offsetBytes, offsetBytes + lengthBytes);
+      }
       list.fills.add(fill);
       list.size = list.fills.size();
       return fill;
     }
+  }
+
+  private boolean isUnsettled(FillList list, long from, long to) {
+    forgetSettled(list);
+    for (Unsettled range : list.unsettled) {
+      if (range.from < to && from < range.to) {
+        return true;
+      }
+    }
+    return list.doubtful;
+  }
+
+  private void forgetSettled(FillList list) {
+    if (!list.unsettled.isEmpty()) {
+      BackingFlushes flushes = cache.directWrites().flushes();
+      list.unsettled.removeIf(range -> {
+        list.doubtful |= flushes.isBad(range.vouchedBy);
+        return flushes.isGood(range.vouchedBy) || flushes.isBad(range.vouchedBy);
+      });
+    }
+  }
+
+  /**
+   * Keeps fills out of a part of a subtree that is about to be written past the cache, those under
+   * way and those to come, until that is settled. Called with the subtree's lock held.
+   */
+  Unsettled keepAway(long from, long to) {
+    Unsettled range = new Unsettled(from, to);
+    overtake(from, (int) (to - from));
+    FillList list = list(from);
+    synchronized (list) {
+      forgetSettled(list);
+      list.unsettled.add(range);
+    }
+    return range;
   }
 
   /** A write has entered its subtree. Called with the subtree's lock held. */
@@ -84,7 +151,7 @@ final class Fills {
   /** A fill's data has come, or has not: it is no longer under way when this returns. */
   void ended(Fill fill, int errno) {
     CleanWriter writer = null;
-    if (errno == 0 && fill.cacheable && fill.lengthBytes <= MAX_FILL_BYTES && !cache.needsRoom()) {
+    if (errno == 0 && fill.cacheable && fill.lengthBytes <= MAX_FILL_BYTES && cache.fillsMisses()) {
       writer = writers.poll();
       writer = writer != null ? writer : new CleanWriter();
       if (!writer.copy(fill)) {

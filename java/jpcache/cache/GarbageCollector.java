@@ -47,6 +47,9 @@ final class GarbageCollector {
 
   private int references;
 
+  /** From the first extent that leaves its tree until key_tail has durably passed its key. */
+  private volatile boolean evicting;
+
   GarbageCollector(
       CacheMedia media,
       ExtentMap map,
@@ -63,6 +66,14 @@ final class GarbageCollector {
   }
 
   /**
+   * Whether extents may have left their trees whose keys a power cut would bring back. Asked with a
+   * subtree's lock held, it is true if any extent of that has.
+   */
+  boolean isEvicting() {
+    return evicting;
+  }
+
+  /**
    * Collects a batch of the oldest key sets.
    *
    * @return false if there is nothing that may go
@@ -73,6 +84,7 @@ final class GarbageCollector {
     references = 0;
     LogReader reader = new LogReader(media, start, logicalBytes);
     int keys = 0;
+    evicting = true;
     while (keys < BATCH_KEYS && !reader.head().equals(end) && reader.next()) {
       Kset kset = reader.kset();
       if (kset.isLast()) {
@@ -84,9 +96,11 @@ final class GarbageCollector {
       keys += kset.keyCount();
     }
     if (reader.head().equals(start)) {
+      evicting = false;
       return false;
     }
     tails.moveKeyTail(reader.head());
+    evicting = false;
     for (int i = 0; i < references; i++) {
       segments.release(referredTo[i]);
     }

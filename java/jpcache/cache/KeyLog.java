@@ -1,5 +1,9 @@
 package jpcache.cache;
 
+import java.io.UncheckedIOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import jpcache.base.Errno;
 import jpcache.extent.ExtentMap;
 import jpcache.media.Position;
 import jpcache.pmem.PmemRegion;
@@ -12,6 +16,8 @@ import jpcache.pmem.PmemRegion;
  * Every one that a batch has touched costs it a kset of its own, so there are only a few.
  */
 final class KeyLog {
+  private static final Logger LOG = System.getLogger(KeyLog.class.getName());
+
   /** The most open ksets. */
   static final int MAX_OPEN_KSETS = 4;
 
@@ -43,10 +49,21 @@ final class KeyLog {
     return (int) ((offsetBytes >>> ExtentMap.SUBTREE_SHIFT) % open.length);
   }
 
-  /** Makes all keys durable that have been appended so far. */
-  void flush() {
+  /**
+   * Makes all keys durable that have been appended so far.
+   *
+   * @return 0, or EIO if some ksets could not be stored: they stay open
+   */
+  int flush() {
+    int errno = 0;
     for (OpenKset kset : open) {
-      kset.makeAllDurable();
+      try {
+        kset.makeAllDurable();
+      } catch (UncheckedIOException e) {
+        LOG.log(Level.ERROR, "key log: {0}", e.getMessage());
+        errno = Errno.EIO;
+      }
     }
+    return errno;
   }
 }

@@ -42,6 +42,12 @@ final class LogHead {
   private int segment;
   private int offsetBytes;
 
+  /**
+   * Where the log is to go on, kept while the store that leads there fails: it may have reached the
+   * media all the same.
+   */
+  private int nextSegment = SegmentTable.NONE;
+
   /** From the head to here the segment is durably zero. */
   private int zeroedEndBytes;
 
@@ -82,7 +88,8 @@ final class LogHead {
     // At the end of a segment up to a whole kset of room is lost, and a last kset needs its place.
     long usable = SEGMENT_DATA_BYTES - KSET_MAX_BYTES - KSET_HEADER_BYTES;
     long here = usable - offsetBytes;
-    long next = segments.hasRoomForLog() ? usable : 0;
+    boolean canGoOn = nextSegment != SegmentTable.NONE || segments.hasRoomForLog();
+    long next = canGoOn ? usable : 0;
     if (wanted > Math.max(here, next)) {
       return false;
     }
@@ -97,8 +104,9 @@ final class LogHead {
 
   /**
    * Writes a sealed kset, whose keys had room reserved. Durable, and within replay's reach, when
-   * this returns.
+   * this returns; if it throws, the log ends where it did, and the kset can be written again.
    *
+   * @throws java.io.UncheckedIOException if it could not be stored
    * @param dirtyBytes how many bytes of dirty data its keys stand for
    */
   synchronized void write(Kset kset, long dirtyBytes) {
@@ -107,7 +115,10 @@ final class LogHead {
       startNextSegment();
     }
     zeroUpTo(offsetBytes + size + KSET_HEADER_BYTES);
+    int end = zeroedEndBytes;
+    zeroedEndBytes = offsetBytes; // a store that fails may leave any part of the kset
     region.persist(segments.dataOffset(segment) + offsetBytes, kset.address(), size);
+    zeroedEndBytes = end;
     offsetBytes += size;
     reservedBytes -= (long) kset.keyCount() * KEY_MAX_BYTES;
     writtenDirtyBytes += dirtyBytes;
@@ -115,16 +126,19 @@ final class LogHead {
   }
 
   private void startNextSegment() {
-    int next = segments.takeForLog();
-    if (next == SegmentTable.NONE) {
+    if (nextSegment == SegmentTable.NONE) {
+      nextSegment = segments.takeForLog();
+    }
+    if (nextSegment == SegmentTable.NONE) {
       throw new IllegalStateException("key log: no segment left though room was reserved");
     }
     // The segment must read as an empty log before anything leads to it.
-    region.persist(segments.dataOffset(next), zeros.address(), ZERO_AHEAD_BYTES);
-    lastKset.sealAsLast(next);
+    region.persist(segments.dataOffset(nextSegment), zeros.address(), ZERO_AHEAD_BYTES);
+    lastKset.sealAsLast(nextSegment);
     region.persist(
         segments.dataOffset(segment) + offsetBytes, lastKset.address(), KSET_HEADER_BYTES);
-    segment = next;
+    segment = nextSegment;
+    nextSegment = SegmentTable.NONE;
     offsetBytes = 0;
     zeroedEndBytes = ZERO_AHEAD_BYTES;
   }

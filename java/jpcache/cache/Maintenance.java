@@ -1,5 +1,7 @@
 package jpcache.cache;
 
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import jpcache.media.Position;
@@ -22,16 +24,21 @@ public final class Maintenance {
   /** What {@link Durability#FLUSH} may lose at a power cut: as much as the kernel. */
   private static final long KSET_AGE_NANOS = TimeUnit.SECONDS.toNanos(1);
 
+  /** So long after a direct write the backing device is flushed. */
+  private static final long DIRECT_AGE_NANOS = TimeUnit.SECONDS.toNanos(1);
+
   private final Cache cache;
   private final WriteBack writeBack;
   private final GarbageCollector collector;
   private final CacheQueue backlogQueue;
+  private final Queue<Drain> drains = new ConcurrentLinkedQueue<>();
 
   /** All before this place was logged at the mark's time, or earlier. */
   private Position mark;
 
   private long markNanos;
   private long ksetsClosedNanos;
+  private long directSinceNanos;
   private long retryPauseNanos;
   private long retryAtNanos;
 
@@ -47,6 +54,7 @@ public final class Maintenance {
     mark = cache.log().head().position();
     markNanos = nowNanos;
     ksetsClosedNanos = nowNanos;
+    directSinceNanos = nowNanos;
   }
 
   /** How often write-back has failed; each time the batch was or will be tried again. */
@@ -66,7 +74,8 @@ public final class Maintenance {
    * @return in how many nanoseconds there is more to do; 0 for at once
    */
   public long step(long nowNanos) {
-    long next = closeAgedKsets(nowNanos);
+    long next = Math.min(closeAgedKsets(nowNanos), flushDirectWrites(nowNanos));
+    beginDrains(nowNanos);
     boolean got = false;
     if (cache.needsRoom()) {
       got = collector.run();
@@ -80,7 +89,10 @@ public final class Maintenance {
 
   /** Writes back everything that was logged before this call. */
   public int writeBackAll() {
-    cache.log().flush();
+    int logErrno = cache.log().flush();
+    if (logErrno != 0) {
+      return logErrno;
+    }
     Position end = cache.log().head().position();
     while (!cache.tails().dirtyTail().equals(end)) {
       int errno = writeBack.run(end, bytes -> {});
@@ -106,6 +118,93 @@ public final class Maintenance {
     return KSET_AGE_NANOS;
   }
 
+  // ---- drains ----
+
+  /** Any thread; the thread that steps is to be woken. */
+  Drain drain() {
+    Drain drain = new Drain(cache.dirtyBytes());
+    drains.add(drain);
+    return drain;
+  }
+
+  /** Finds where those end that have been asked for, once batches in another mode have. */
+  private void beginDrains(long nowNanos) {
+    if (drains.isEmpty() || !cache.batchesAreCurrent()) {
+      return; // the last of those batches wakes this thread
+    }
+    drains.removeIf(drain -> !drain.hasBegun() && !begin(drain, nowNanos));
+    drains.removeIf(this::hasArrived);
+  }
+
+  /** False if it has ended instead. */
+  private boolean begin(Drain drain, long nowNanos) {
+    int errno = cache.log().flush();
+    if (errno != 0) {
+      drain.complete(errno);
+      return false;
+    }
+    drain.begin(cache.loggedDirtyBytes());
+    retryAtNanos = nowNanos; // whoever asks wants to know how it is now
+    return true;
+  }
+
+  private boolean isDraining() {
+    for (Drain drain : drains) {
+      if (drain.hasBegun()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private boolean hasArrived(Drain drain) {
+    if (!drain.hasBegun() || !drain.advance(writeBack.writtenBackBytes())) {
+      return false;
+    }
+    BackingFlushes flushes = cache.directWrites().flushes();
+    if (flushes.isNeeded()) {
+      flushes.flush(drain);
+    } else {
+      drain.complete(0);
+    }
+    return true;
+  }
+
+  private boolean hasFailed(Drain drain, int errno) {
+    if (drain.hasBegun()) {
+      drain.complete(errno);
+    }
+    return drain.hasBegun();
+  }
+
+  // ---- direct writes ----
+
+  /**
+   * Flushes the backing device a second after a direct write, if nobody else has: until then what
+   * went past the cache cannot be cached, nor dirty_tail pass the rest.
+   */
+  private long flushDirectWrites(long nowNanos) {
+    BackingFlushes flushes = cache.directWrites().flushes();
+    if (!flushes.isDue()) {
+      directSinceNanos = nowNanos;
+      return Long.MAX_VALUE;
+    }
+    long dueIn = directSinceNanos + DIRECT_AGE_NANOS - nowNanos;
+    if (dueIn > 0) {
+      return dueIn;
+    }
+    directSinceNanos = nowNanos;
+    flushes.flush(errno -> {
+      if (errno != 0) {
+        writeBackErrors.incrementAndGet();
+        lastErrno = errno;
+      }
+    });
+    return DIRECT_AGE_NANOS;
+  }
+
+  // ---- write-back ----
+
   private long writeBack(long nowNanos) {
     Position dirty = cache.tails().dirtyTail();
     if (cache.needsRoom() && dirty.equals(cache.log().head().position())) {
@@ -121,8 +220,12 @@ public final class Maintenance {
     if (retryPauseNanos > 0 && nowNanos - retryAtNanos < 0) {
       return retryAtNanos - nowNanos;
     }
-    boolean all = cache.needsRoom() || cache.dirtyPercent() >= cache.options().dirtyPercent();
+    boolean all =
+        cache.needsRoom() || cache.dirtyPercent() >= cache.options().dirtyPercent() || isDraining();
     long ageNanos = TimeUnit.MILLISECONDS.toNanos(cache.options().writeBackAgeMs());
+    if (cache.policy().isDirect()) {
+      ageNanos = Math.min(ageNanos, DIRECT_AGE_NANOS); // nothing coalesces: it is there already
+    }
     if (!all && dirty.equals(mark)) {
       // All up to the mark is done: what has come since gets its own time.
       mark = head;
@@ -138,6 +241,8 @@ public final class Maintenance {
     }
     retryPauseNanos = 0;
     lastErrno = 0;
+    cache.admission().setDeviceFails(false);
+    drains.removeIf(this::hasArrived);
     if (all) {
       mark = head;
       markNanos = nowNanos;
@@ -167,5 +272,8 @@ public final class Maintenance {
     lastErrno = errno;
     retryPauseNanos = Math.clamp(2 * retryPauseNanos, MIN_RETRY_NANOS, MAX_RETRY_NANOS);
     retryAtNanos = nowNanos + retryPauseNanos;
+    drains.removeIf(drain -> hasFailed(drain, errno));
+    cache.admission().setDeviceFails(true);
+    cache.backlog().serve(backlogQueue);
   }
 }

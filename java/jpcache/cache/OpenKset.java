@@ -17,9 +17,13 @@ import jpcache.media.Layout;
  * <p>Kernel counterpart: {@code struct pcache_cache_kset}, {@code cache_key_append}.
  */
 final class OpenKset {
+  /** What lies in an open kset can neither be written back nor collected: it is never more. */
+  static final long MAX_BYTES = 16L << 20;
+
   private final LogHead head;
   private final ZeroExtents zeros;
   private final Kset kset = new Kset();
+  private long bytes;
   private long dirtyBytes;
   private long appended;
   private long durable;
@@ -34,6 +38,8 @@ final class OpenKset {
    * log has been reserved.
    *
    * @return its ticket, above 0
+   * @throws java.io.UncheckedIOException if the kset had to be closed first and could not be
+   *     stored; the key has not been appended then
    */
   synchronized long append(
       long offsetBytes,
@@ -43,10 +49,11 @@ final class OpenKset {
       int segmentOffsetBytes,
       long generation,
       int dataCrc) {
-    if (kset.isFull()) {
+    if (kset.isFull() || (kset.keyCount() > 0 && bytes + lengthBytes > MAX_BYTES)) {
       close();
     }
     kset.append(offsetBytes, lengthBytes, flags, segment, segmentOffsetBytes, generation, dataCrc);
+    bytes += lengthBytes;
     if ((flags & Layout.KEY_FLAG_CLEAN) == 0) {
       dirtyBytes += zeros.roomBytes(segment, segmentOffsetBytes, lengthBytes);
     }
@@ -69,6 +76,7 @@ final class OpenKset {
     kset.seal();
     head.write(kset, dirtyBytes);
     kset.clear();
+    bytes = 0;
     dirtyBytes = 0;
     durable = appended;
   }

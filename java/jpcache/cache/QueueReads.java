@@ -252,6 +252,7 @@ final class QueueReads {
     synchronized (subtree) {
       clean = subtree.isClean(extent);
       if (clean) {
+        cache.keysOutliveExtents();
         subtree.remove(extent, scratch);
       }
     }

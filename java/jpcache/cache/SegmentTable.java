@@ -1,5 +1,8 @@
 package jpcache.cache;
 
+import java.io.UncheckedIOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.util.BitSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
@@ -28,6 +31,8 @@ import jpcache.media.SegmentList;
  * <p>Kernel counterpart: {@code cache_segment.c: get_cache_segment, cache_seg_get, cache_seg_put}.
  */
 final class SegmentTable {
+  private static final Logger LOG = System.getLogger(SegmentTable.class.getName());
+
   static final int NONE = -1;
 
   private final SegmentList list;
@@ -130,7 +135,13 @@ final class SegmentTable {
 
   private void free(int segment) {
     long next = generations.get(segment) + 1;
-    metadata.generation(segment, next);
+    try {
+      metadata.generation(segment, next);
+    } catch (UncheckedIOException e) {
+      // Keys of the old generation may be on media: it stays out of use until the cache is opened.
+      LOG.log(Level.ERROR, "segment {0} is lost: {1}", segment, e.getMessage());
+      return;
+    }
     generations.set(segment, next);
     synchronized (this) {
       used.clear(segment);

@@ -13,12 +13,21 @@ import jpcache.base.Completion;
  */
 final class StagedWrites {
   private int pieces;
-  private long[] offsets = new long[64];
-  private int[] lengths = new int[64];
-  private int[] segments = new int[64];
-  private int[] segmentOffsets = new int[64];
-  private int[] dataCrcs = new int[64];
-  private final List<Completion> completions = new ArrayList<>();
+  private long[] offsets;
+  private int[] lengths;
+  private int[] segments;
+  private int[] segmentOffsets;
+  private int[] dataCrcs;
+  private final List<Completion> completions = new ArrayList<>(0);
+
+  /** None, with room for so many pieces at first. */
+  StagedWrites(int capacity) {
+    offsets = new long[capacity];
+    lengths = new int[capacity];
+    segments = new int[capacity];
+    segmentOffsets = new int[capacity];
+    dataCrcs = new int[capacity];
+  }
 
   int pieces() {
     return pieces;
@@ -70,10 +79,10 @@ final class StagedWrites {
     return dataCrcs[piece];
   }
 
-  /** All writes have succeeded: completes and forgets them. Their pieces are gone before. */
-  void completeAll() {
+  /** Completes all writes, with 0 or the error they met, and forgets them. */
+  void completeAll(int errno) {
     for (int i = 0; i < completions.size(); i++) {
-      completions.get(i).complete(0);
+      completions.get(i).complete(errno);
     }
     completions.clear();
   }

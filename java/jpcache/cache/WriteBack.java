@@ -11,6 +11,7 @@ import jpcache.backing.BackingDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.extent.Extent;
+import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.extent.WriteBatch;
@@ -61,6 +62,8 @@ final class WriteBack {
   private final BackingDevice backing;
   private final Tails tails;
   private final ExtentMap map;
+  private final LogHead log;
+  private final DirectWrites direct;
 
   private final WriteBatch batch = new WriteBatch();
   private final Semaphore depth = new Semaphore(DEPTH);
@@ -73,6 +76,12 @@ final class WriteBack {
    */
   private @Nullable Position interrupted;
 
+  /** Direct writes that have entered keys. */
+  private final Events directKeys = new Events();
+
+  /** Flushes that failed: what direct writes had brought to the device before must come again. */
+  private final Events doubts = new Events();
+
   private long collectedBytes;
 
   /** Where the batch's keys of zeroed ranges begin, whatever lies over them. */
@@ -81,6 +90,8 @@ final class WriteBack {
   private int zeroKeys;
   private final AtomicLong writtenBackBytes = new AtomicLong();
   private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
+  private final Parts newest = new Parts();
+  private final ExtentList extents = new ExtentList();
 
   WriteBack(
       CacheMedia media,
@@ -89,7 +100,9 @@ final class WriteBack {
       ZeroExtents zeros,
       BackingDevice backing,
       Tails tails,
-      ExtentMap map) {
+      ExtentMap map,
+      LogHead log,
+      DirectWrites direct) {
     this.media = media;
     this.region = region;
     this.segments = segments;
@@ -97,6 +110,8 @@ final class WriteBack {
     this.backing = backing;
     this.tails = tails;
     this.map = map;
+    this.log = log;
+    this.direct = direct;
   }
 
   /**
@@ -107,6 +122,8 @@ final class WriteBack {
    * @return 0, or the error that the batch failed with; dirty_tail has not moved then
    */
   int run(Position end, LongConsumer progress) {
+    directKeys.look(direct.entered(), direct.isIdle());
+    doubts.look(direct.flushes().failures(), true);
     Position next = collect(interrupted != null ? interrupted : end);
     batch.plan();
     int errno = 0;
@@ -114,13 +131,66 @@ final class WriteBack {
       errno = writeAll(progress);
       errno = errno == 0 ? flush() : errno;
     }
+    if (errno == 0 && !doubts.isLast(direct.flushes().failures())) {
+      errno = Errno.EIO; // a flush failed meanwhile, and with it what this batch relied on
+    }
     interrupted = errno == 0 ? null : next;
     if (errno == 0) {
       tails.moveDirtyTail(next);
       markClean();
+      directKeys.passed();
+      doubts.passed();
       writtenBackBytes.addAndGet(collectedBytes);
     }
     return errno;
+  }
+
+  /**
+   * Events, counted, whose keys lie in the log somewhere; and whether dirty_tail has passed them
+   * all.
+   */
+  private final class Events {
+    private long seen;
+    private long settled;
+    private @Nullable Position lastOnes;
+    private long lastOnesCount;
+    private boolean reached;
+
+    /**
+     * A batch begins.
+     *
+     * @param count how many events there have been
+     * @param logged whether the keys of all of them are in the log by now
+     */
+    void look(long count, boolean logged) {
+      seen = count;
+      reached = false;
+      if (count != settled && logged && lastOnes == null) {
+        lastOnes = log.position();
+        lastOnesCount = count;
+      }
+    }
+
+    void at(Position position) {
+      reached |= position.equals(lastOnes);
+    }
+
+    /** All that the batch came by has been dealt with. */
+    void passed() {
+      if (reached) {
+        settled = lastOnesCount;
+        lastOnes = null;
+      }
+    }
+
+    boolean isLast(long count) {
+      return count == seen;
+    }
+
+    /** Whether keys of such events may lie ahead of dirty_tail. */
+    boolean isPending(long count) {
+      return count != settled;
+    }
   }
 
   /** What has been brought to the backing device and is still the newest is clean from now on. */
@@ -162,6 +232,7 @@ final class WriteBack {
     LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
     collectedBytes = 0;
     zeroKeys = 0;
+    markEvents(reader.head());
     while (batch.addedDataBytes() < BATCH_BYTES
         && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
         && batch.keys() < BATCH_KEYS
@@ -179,6 +250,7 @@ final class WriteBack {
           addDirty(kset, key);
         }
       }
+      markEvents(reader.head());
     }
     return reader.head();
   }
@@ -199,20 +271,31 @@ final class WriteBack {
     }
   }
 
+  private void markEvents(Position position) {
+    directKeys.at(position);
+    doubts.at(position);
+  }
+
   private int writeAll(LongConsumer progress) {
     firstErrno.set(0);
     endedBytes.set(0);
     long toldBytes = 0;
     for (int extent = 0; extent < batch.extents() && firstErrno.get() == 0; ) {
       int end = gatherable(extent);
+      long from = batch.offsetBytes(extent);
+      long bytes = batch.offsetBytes(end - 1) + batch.lengthBytes(end - 1) - from;
+      DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
       depth.acquireUninterruptibly();
       toldBytes = tell(progress, toldBytes);
-      if (batch.isZeros(extent)) {
-        writeZeros(extent);
+      // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
+      if (directKeys.isPending(direct.entered())) {
+        writeNewest(extent, end, turn);
+      } else if (batch.isZeros(extent)) {
+        writeZeros(extent, turn);
       } else if (end == extent + 1) {
-        writeExtent(extent);
+        writeExtent(extent, turn);
       } else {
-        writeGathered(extent, end);
+        writeGathered(extent, end, turn);
       }
       extent = end;
     }
@@ -227,7 +310,8 @@ final class WriteBack {
   /** Tells of what has been written since the last time; returns how much that is in all. */
   private long tell(LongConsumer progress, long toldBytes) {
     // What was overwritten within the batch is done with as well.
-    double done = (double) endedBytes.get() / Math.max(1, batch.bytes() - batch.zeroBytes());
+    long dataBytes = Math.max(1, batch.bytes() - batch.zeroBytes());
+    double done = Math.min(1, (double) endedBytes.get() / dataBytes);
     long nowBytes = (long) (done * collectedBytes);
     if (nowBytes > toldBytes) {
       progress.accept(nowBytes - toldBytes);
@@ -249,21 +333,103 @@ final class WriteBack {
     return end;
   }
 
-  private void writeZeros(int extent) {
+  private void writeZeros(int extent, DeviceOrder.Turn turn) {
+    Completion done =
+        errno -> {
+          direct.order().leave(turn);
+          requestEnded(errno, 0);
+        };
     backing.zero(
-        batch.offsetBytes(extent),
-        batch.lengthBytes(extent),
-        batch.mayUnmap(extent),
-        errno -> requestEnded(errno, 0));
+        batch.offsetBytes(extent), batch.lengthBytes(extent), batch.mayUnmap(extent), done);
   }
 
-  private void writeExtent(int extent) {
+  private void writeExtent(int extent, DeviceOrder.Turn turn) {
     long address = region.address() + place(extent);
     int length = batch.lengthBytes(extent);
-    backing.write(batch.offsetBytes(extent), length, address, errno -> requestEnded(errno, length));
+    Completion done =
+        errno -> {
+          direct.order().leave(turn);
+          requestEnded(errno, length);
+        };
+    backing.write(batch.offsetBytes(extent), length, address, done);
   }
 
-  private void writeGathered(int first, int end) {
+  /**
+   * Writes what the cache has nothing newer for. With direct writes in the log, a batch of it must
+   * not bring back to the device what one of those, behind the batch, has replaced there; nor need
+   * it bring what one has brought.
+   */
+  private void writeNewest(int first, int end, DeviceOrder.Turn turn) {
+    AtomicInteger parts = new AtomicInteger(1);
+    int writtenBytes = 0;
+    int allBytes = 0;
+    for (int extent = first; extent < end; extent++) {
+      allBytes += batch.lengthBytes(extent);
+      findNewest(extent);
+      for (int part = 0; part < newest.size(); part++) {
+        int length = newest.lengthBytes(part);
+        writtenBytes += length;
+        parts.incrementAndGet();
+        depth.acquireUninterruptibly();
+        Completion done =
+            errno -> {
+              requestEnded(errno, length);
+              leaveAfterLast(parts, turn);
+            };
+        if (batch.hasPlace(extent)) {
+          long address = region.address() + newest.place(part);
+          backing.write(newest.offsetBytes(part), length, address, done);
+        } else {
+          backing.zero(newest.offsetBytes(part), length, batch.mayUnmap(extent), done);
+        }
+      }
+    }
+    leaveAfterLast(parts, turn);
+    requestEnded(0, allBytes - writtenBytes);
+  }
+
+  private void leaveAfterLast(AtomicInteger parts, DeviceOrder.Turn turn) {
+    if (parts.decrementAndGet() == 0) {
+      direct.order().leave(turn);
+    }
+  }
+
+  /** Finds the parts of an extent that are the newest of their bytes and not yet on the device. */
+  private void findNewest(int extent) {
+    newest.clear();
+    long at = batch.offsetBytes(extent);
+    long end = at + batch.lengthBytes(extent);
+    int place = batch.segmentOffsetBytes(extent);
+    boolean trusted = !doubts.isPending(direct.flushes().failures());
+    while (at < end) {
+      long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
+      int length = (int) (Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES) - at);
+      boolean shared = !batch.hasPlace(extent);
+      long wanted =
+          shared
+              ? Extent.ofBytes(at, length, 0, 0)
+              : Extent.ofBytes(at, length, batch.segment(extent), place);
+      extents.clear();
+      Subtree subtree = map.subtree(at);
+      synchronized (subtree) {
+        subtree.overlaps(Extent.start(wanted), Extent.end(wanted), extents);
+      }
+      for (int i = 0; i < extents.size(); i++) {
+        long part = extents.get(i);
+        boolean same = shared ? zeros.holds(part) : Extent.sameData(part, wanted);
+        if (same && !(trusted && Extent.isClean(part))) {
+          newest.add(
+              subtreeStart + Extent.startBytes(part),
+              segments.dataOffset(Extent.segment(part)) + Extent.placeBytes(part),
+              (int) Extent.lengthBytes(part));
+        }
+      }
+      at += length;
+      place += length;
+    }
+  }
+
+  private void writeGathered(int first, int end, DeviceOrder.Turn turn) {
     MemorySegment buffer = takeBuffer();
     int length = 0;
     try {
@@ -273,6 +439,7 @@ final class WriteBack {
       }
     } catch (PoisonedMemoryException e) {
       giveBuffer(buffer);
+      direct.order().leave(turn);
       requestEnded(Errno.EIO, length);
       return;
     }
@@ -280,6 +447,7 @@ final class WriteBack {
     Completion done =
         errno -> {
           giveBuffer(buffer);
+          direct.order().leave(turn);
           requestEnded(errno, written);
         };
     backing.write(batch.offsetBytes(first), length, buffer.address(), done);
@@ -314,7 +482,7 @@ final class WriteBack {
   private int flush() {
     depth.acquireUninterruptibly();
     firstErrno.set(0);
-    backing.flush(errno -> requestEnded(errno, 0));
+    direct.flushes().flush(errno -> requestEnded(errno, 0));
     depth.acquireUninterruptibly(DEPTH);
     depth.release(DEPTH);
     return firstErrno.get();

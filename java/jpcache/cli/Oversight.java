@@ -1,12 +1,16 @@
 package jpcache.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import jpcache.base.UserException;
+import jpcache.cache.Cache;
 import jpcache.control.ControlCommand;
 import jpcache.control.ControlCommand.Answer;
 import jpcache.control.ControlPaths;
@@ -39,15 +43,23 @@ final class Oversight implements AutoCloseable {
     private @Nullable Path control;
   }
 
-  /** What a setting is changed by; the argument is its new value as the user wrote it. */
-  private final Map<String, Consumer<String>> settings = Map.of("gc-percent", this::setGcPercent);
+  /** Changes a setting of a cache to a value as the user wrote it. */
+  private interface Setting extends BiConsumer<Cache, String> {}
+
+  /** Does what a command asks for, to one of the server's caches. */
+  private interface Action {
+    Answer run(String export, ServedCache cache, List<String> arguments);
+  }
+
+  private static final Map<String, Setting> SETTINGS =
+      Map.of("gc-percent", Oversight::setGcPercent);
 
   private final Serving serving;
   private final StopSignal stop;
   private final Registry registry = new Registry();
   private final long startNanos = System.nanoTime();
   private final @Nullable MetricsServer metrics;
-  private final @Nullable ControlServer control;
+  private final List<ControlServer> control = new ArrayList<>();
 
   private Oversight(
       Serving serving,
@@ -62,11 +74,9 @@ final class Oversight implements AutoCloseable {
     metrics =
         options.metrics == null ? null : MetricsServer.start(options.metrics, insecure, registry);
     try {
-      control = listen(options, notice);
+      listen(options, notice);
     } catch (Throwable e) {
-      if (metrics != null) {
-        metrics.close();
-      }
+      close();
       throw e;
     }
   }
@@ -88,18 +98,62 @@ final class Oversight implements AutoCloseable {
     return new Oversight(serving, stop, options, insecure, notice);
   }
 
-  private @Nullable ControlServer listen(Options options, Consumer<String> notice) {
-    Map<String, ControlCommand> commands =
-        Map.of("status", this::status, "set", this::set, "stop", this::stop);
+  /** One socket that was named, or one for each cache, whose path then says which is meant. */
+  private void listen(Options options, Consumer<String> notice) {
     if (options.control != null) {
-      return ControlServer.start(options.control.toAbsolutePath(), commands);
+      String meant = serving.several() ? null : name(serving.first());
+      control.add(ControlServer.start(options.control.toAbsolutePath(), commands(meant)));
+      return;
     }
-    try {
-      return ControlServer.start(ControlPaths.toListen(serving.cachePath()), commands);
-    } catch (UserException e) {
-      notice.accept(e.getMessage() + ": this server cannot be controlled");
-      return null;
+    for (ServedCache cache : new LinkedHashSet<>(serving.caches().values())) {
+      try {
+        control.add(
+            ControlServer.start(ControlPaths.toListen(cache.cachePath()), commands(name(cache))));
+      } catch (UserException e) {
+        notice.accept(
+            e.getMessage() + ": " + cache.cachePath() + " cannot be controlled by its path");
+      }
     }
+  }
+
+  /** The first name that clients know a cache by. */
+  private String name(ServedCache cache) {
+    return serving.caches().entrySet().stream()
+        .filter(entry -> entry.getValue() == cache)
+        .findFirst()
+        .orElseThrow()
+        .getKey();
+  }
+
+  /**
+   * What a socket understands.
+   *
+   * @param meant the export that a request is for unless it says so itself; null: it must
+   */
+  private Map<String, ControlCommand> commands(@Nullable String meant) {
+    return Map.of(
+        "status", forOne(meant, this::status),
+        "set", forOne(meant, this::set),
+        "stop", this::stop);
+  }
+
+  private ControlCommand forOne(@Nullable String meant, Action action) {
+    return arguments -> {
+      String name = meant;
+      List<String> rest = arguments;
+      if (!arguments.isEmpty() && arguments.getFirst().startsWith(ExportWord.PREFIX)) {
+        name = ExportWord.name(arguments.getFirst());
+        rest = arguments.subList(1, arguments.size());
+      }
+      ServedCache cache = name == null ? null : serving.caches().get(name);
+      if (name == null || cache == null) {
+        throw new UserException(
+            (name == null ? "which export? Name it with --export" : "there is no export " + name)
+                + "; there are: "
+                + String.join(", ", serving.caches().keySet()));
+      }
+      return action.run(name, cache, rest);
+    };
   }
 
   private long uptimeSeconds() {
@@ -108,37 +162,40 @@ final class Oversight implements AutoCloseable {
 
   // ---- commands ----
 
-  private Answer status(List<String> arguments) {
+  private Answer status(String export, ServedCache cache, List<String> arguments) {
     requireCount("status", arguments, 0);
     Map<String, String> values = new LinkedHashMap<>();
-    values.put("cache", serving.cachePath());
-    values.put("backing", serving.backingPath());
-    values.put("size_bytes", Long.toString(serving.sizeBytes()));
+    values.put("export", export);
+    values.put("cache", cache.cachePath());
+    values.put("backing", cache.backingPath());
+    values.put("size_bytes", Long.toString(cache.sizeBytes()));
     values.put("pid", Long.toString(ProcessHandle.current().pid()));
-    StatusReport.addKernelStatus(values, serving.cache().status());
-    registry.snapshot().forEach((name, value) -> values.put(name, Long.toString(value)));
+    StatusReport.addKernelStatus(values, cache.cache().status());
+    registry
+        .snapshot(Serving.EXPORT_LABEL, export)
+        .forEach((name, value) -> values.put(name, Long.toString(value)));
     return new Answer(new StatusReport(values).lines(), null);
   }
 
-  private Answer set(List<String> arguments) {
+  private Answer set(String export, ServedCache cache, List<String> arguments) {
     requireCount("set", arguments, 2);
-    Consumer<String> setting = settings.get(arguments.getFirst());
+    Setting setting = SETTINGS.get(arguments.getFirst());
     if (setting == null) {
       throw new UserException(
           "no such setting: "
               + arguments.getFirst()
               + "; there is "
-              + String.join(", ", settings.keySet()));
+              + String.join(", ", SETTINGS.keySet()));
     }
-    setting.accept(arguments.getLast());
+    setting.accept(cache.cache(), arguments.getLast());
     return Answer.of();
   }
 
-  private void setGcPercent(String value) {
+  private static void setGcPercent(Cache cache, String value) {
     if (!value.matches("\\d{1,3}")) {
       throw new UserException("gc-percent " + value + ": not a whole number");
     }
-    serving.cache().setGcPercent(Integer.parseInt(value));
+    cache.setGcPercent(Integer.parseInt(value));
   }
 
   private Answer stop(List<String> arguments) {
@@ -155,9 +212,7 @@ final class Oversight implements AutoCloseable {
   /** When this returns, nobody asks any more. */
   @Override
   public void close() {
-    if (control != null) {
-      control.close();
-    }
+    control.forEach(ControlServer::close);
     if (metrics != null) {
       metrics.close();
     }

@@ -1,6 +1,7 @@
 package jpcache.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import jpcache.control.ControlClient;
 import jpcache.control.ControlPaths;
@@ -26,8 +27,14 @@ final class RunningServer {
       description = "Its control socket, if it was given one with serve --control.")
   private @Nullable Path control;
 
+  @Option(
+      names = "--export",
+      paramLabel = "NAME",
+      description = "Which of several exports; with --cache, by default that cache's.")
+  private @Nullable String export;
+
   /**
-   * Asks it for something.
+   * Asks it for something, of one of its exports if that was named.
    *
    * @return the lines of the answer
    * @throws jpcache.base.UserException if there is no such server, or it refuses
@@ -37,6 +44,24 @@ final class RunningServer {
   }
 
   List<String> ask(long timeoutMs, String... words) {
+    if (export == null) {
+      return askServer(timeoutMs, words);
+    }
+    List<String> named = new ArrayList<>(List.of(words));
+    named.add(1, ExportWord.of(export));
+    return askServer(timeoutMs, named.toArray(new String[0]));
+  }
+
+  /** Asks for something that concerns the whole server: to name an export is wrong usage. */
+  List<String> askWhole(long timeoutMs, String... words) {
+    if (export != null) {
+      throw new ParameterException(
+          spec.commandLine(), "--export " + export + ": this is about the whole server");
+    }
+    return askServer(timeoutMs, words);
+  }
+
+  private List<String> askServer(long timeoutMs, String... words) {
     return new ControlClient(places()).ask(timeoutMs, words);
   }
 

@@ -1,70 +1,75 @@
 package jpcache.cli;
 
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import jpcache.backing.BackingDevice;
-import jpcache.base.Errno;
-import jpcache.base.UserException;
-import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
 import jpcache.metrics.Registry;
-import jpcache.nbd.Export;
+import jpcache.nbd.Exports;
 import jpcache.nbd.NbdServer;
 import jpcache.nbd.NbdServerOptions;
 import jpcache.nbd.NbdUri;
 import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
 
-/**
- * A cache that is being served: owns region, backing device, engine and NBD server, and takes them
- * down in order.
- */
+/** Caches that are being served: owns them and the NBD server, and takes them down in order. */
 final class Serving implements AutoCloseable {
-  private static final Logger LOG = System.getLogger(Serving.class.getName());
+  /** What tells the metrics of several exports apart. */
+  static final String EXPORT_LABEL = "export";
 
-  private static final long STOP_TIMEOUT_MS = 5_000;
-
-  private final PmemRegion region;
-  private final BackingDevice backing;
-  private final Cache cache;
+  private final Map<String, ServedCache> caches;
+  private final Set<ServedCache> distinct;
   private final NbdServer server;
-  private final MaintenanceThread maintenance;
 
-  private Serving(PmemRegion region, BackingDevice backing, Cache cache, NbdServer server) {
-    this.region = region;
-    this.backing = backing;
-    this.cache = cache;
+  private Serving(Map<String, ServedCache> caches, NbdServer server) {
+    this.caches = caches;
+    this.distinct = new LinkedHashSet<>(caches.values());
     this.server = server;
-    maintenance = MaintenanceThread.start(cache);
   }
 
   /**
-   * Opens the cache and starts to serve it; clients can connect when this returns. Takes region and
-   * backing device over, also when it fails.
+   * Starts to serve; clients can connect when this returns. Takes the caches over, also when it
+   * fails.
    *
-   * @param exportNames what clients may ask for; the first is also the default export
+   * @param caches by the names that clients may ask for
+   * @param defaultName whose the empty name is; null: nobody's
    */
+  static Serving start(
+      NbdServerOptions options, Map<String, ServedCache> caches, @Nullable String defaultName) {
+    Map<String, ServedCache> served = new LinkedHashMap<>(caches);
+    try {
+      Exports exports =
+          Exports.of(
+              served.entrySet().stream()
+                  .map(entry -> entry.getValue().export(entry.getKey()))
+                  .toList(),
+              defaultName);
+      return new Serving(served, NbdServer.start(options, exports));
+    } catch (Throwable e) {
+      closeAll(new LinkedHashSet<>(served.values()), true);
+      throw e;
+    }
+  }
+
+  /** One cache under one or more names, of which the first is also the default. */
   static Serving start(
       PmemRegion region,
       BackingDevice backing,
       CacheOptions cacheOptions,
       NbdServerOptions serverOptions,
-      Set<String> exportNames) {
-    try {
-      Cache cache = Cache.open(region, backing, cacheOptions);
-      List<Export> exports =
-          exportNames.stream()
-              .map(name -> new Export(name, "jpcache of " + backing.name(), cache, false))
-              .toList();
-      NbdServer server = NbdServer.start(serverOptions, exports);
-      return new Serving(region, backing, cache, server);
-    } catch (Throwable e) {
-      backing.close();
-      region.close();
-      throw e;
-    }
+      Set<String> names) {
+    ServedCache cache = ServedCache.open(region, backing, cacheOptions);
+    return start(serverOptions, underNames(cache, names), names.iterator().next());
+  }
+
+  /** The same cache under each of these names. */
+  static Map<String, ServedCache> underNames(ServedCache cache, Set<String> names) {
+    Map<String, ServedCache> caches = new LinkedHashMap<>();
+    names.forEach(name -> caches.put(name, cache));
+    return caches;
   }
 
   /** The names of the exports that these addresses and an option ask for. */
@@ -80,60 +85,57 @@ final class Serving implements AutoCloseable {
     return server.addresses();
   }
 
-  String cachePath() {
-    return region.name();
+  /** The caches by the names that clients ask for; a cache may have several. */
+  Map<String, ServedCache> caches() {
+    return caches;
   }
 
-  String backingPath() {
-    return backing.name();
+  /** The only cache, or the first. */
+  ServedCache first() {
+    return distinct.iterator().next();
   }
 
-  Cache cache() {
-    return cache;
-  }
-
-  /** Has what server and cache count shown by a registry. */
-  void register(Registry registry) {
-    server.register(registry);
-    cache.register(registry);
+  /** Whether there is more than one. */
+  boolean several() {
+    return distinct.size() > 1;
   }
 
   long sizeBytes() {
-    return cache.sizeBytes();
+    return first().sizeBytes();
   }
 
-  /** Stops to serve and writes everything back; {@link #close} follows. */
-  void stopAndWriteBack() {
-    if (stop()) {
-      int errno = cache.maintenance().writeBackAll();
-      if (errno != 0) {
-        throw new UserException(
-            "backing "
-                + backing.name()
-                + ": "
-                + Errno.text(errno)
-                + ": not everything could be written back; the cache keeps it for the next time");
-      }
+  /** Has what server and caches count shown by a registry; of several, by export. */
+  void register(Registry registry) {
+    server.register(registry);
+    if (several()) {
+      caches.forEach(
+          (name, cache) -> cache.cache().register(registry.labelled(EXPORT_LABEL, name)));
+    } else {
+      first().cache().register(registry);
     }
   }
 
-  private boolean stop() {
-    cache.stopWaiting();
+  /** Stops to serve and writes everything back where that is wanted; {@link #close} follows. */
+  void stop() {
+    distinct.forEach(ServedCache::stopWaiting);
     boolean answered = server.stop();
-    return maintenance.stop(STOP_TIMEOUT_MS) && answered;
+    distinct.forEach(cache -> cache.stopMaintenance(answered));
+  }
+
+  /** Writes back what is to be written back at the end; {@link #stop} comes before. */
+  void writeBackIfWanted() {
+    distinct.forEach(ServedCache::writeBackIfWanted);
   }
 
   /** Answers what is under way, makes it durable and gives everything up, in this order. */
   @Override
   public void close() {
-    boolean idle = stop();
-    cache.close();
-    if (idle) {
-      backing.close();
-      region.close();
-    } else {
-      // Threads may still use the mapping: the end of the process will undo it.
-      LOG.log(Level.WARNING, "{0}: stopped with requests under way", backing.name());
-    }
+    distinct.forEach(ServedCache::stopWaiting);
+    closeAll(distinct, server.stop());
+  }
+
+  private static void closeAll(Set<ServedCache> caches, boolean answered) {
+    caches.forEach(cache -> cache.stopMaintenance(answered));
+    caches.forEach(ServedCache::close);
   }
 }

@@ -18,7 +18,7 @@ final class StopCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    server.ask(STOP_TIMEOUT_MS, "stop");
+    server.askWhole(STOP_TIMEOUT_MS, "stop");
     return ExitCode.OK;
   }
 }

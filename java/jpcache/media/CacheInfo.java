@@ -63,6 +63,12 @@ public record CacheInfo(int firstSegment, int segments, int flags) {
     return new CacheInfo(firstSegment, segments, others | percent << GC_PERCENT_SHIFT);
   }
 
+  /** The same in another mode. */
+  public CacheInfo withMode(CacheMode mode) {
+    int others = flags & ~(MODE_MASK << MODE_SHIFT);
+    return new CacheInfo(firstSegment, segments, others | mode.code() << MODE_SHIFT);
+  }
+
   /**
    * Reads and validates the cache info.
    *

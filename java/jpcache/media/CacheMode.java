@@ -1,6 +1,6 @@
 package jpcache.media;
 
-/** What happens to writes. The kernel accepts write-back only, so far. */
+/** What happens to writes. The kernel attaches caches in write-back only. */
 public enum CacheMode {
   WRITE_BACK(0, "write-back"),
   WRITE_THROUGH(1, "write-through"),

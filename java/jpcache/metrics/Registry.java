@@ -33,7 +33,32 @@ public final class Registry {
   /** All series of one name. */
   record Family(String name, Type type, String help, List<Series> series) {}
 
-  private final Map<String, Family> families = new LinkedHashMap<>();
+  private final Map<String, Family> families;
+  private final String commonLabel;
+
+  /** One that is empty. */
+  public Registry() {
+    this(new LinkedHashMap<>(), "");
+  }
+
+  private Registry(Map<String, Family> families, String commonLabel) {
+    this.families = families;
+    this.commonLabel = commonLabel;
+  }
+
+  /** The same registry; what is registered through it has one more label. */
+  public Registry labelled(String name, String value) {
+    return new Registry(families, join(commonLabel, label(name, value)));
+  }
+
+  private static String label(String name, String value) {
+    String escaped = value.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n");
+    return name + "=\"" + escaped + "\"";
+  }
+
+  private static String join(String first, String second) {
+    return first.isEmpty() || second.isEmpty() ? first + second : first + "," + second;
+  }
 
   /**
    * Something that is only ever counted up.
@@ -59,7 +84,17 @@ public final class Registry {
     return add(name, Type.HISTOGRAM, help, new Series(label, null, latencies));
   }
 
-  private synchronized Registry add(String name, Type type, String help, Series series) {
+  private Registry add(String name, Type type, String help, Series unlabelled) {
+    Series series =
+        new Series(
+            join(commonLabel, unlabelled.label()), unlabelled.value(), unlabelled.latencies());
+    synchronized (families) {
+      return add(families, name, type, help, series);
+    }
+  }
+
+  private Registry add(
+      Map<String, Family> families, String name, Type type, String help, Series series) {
     Family family =
         families.computeIfAbsent(name, n -> new Family(n, type, help, new ArrayList<>()));
     boolean twice = family.series().stream().anyMatch(s -> s.label().equals(series.label()));
@@ -71,10 +106,12 @@ public final class Registry {
   }
 
   /** The families in the order in which they were registered. */
-  synchronized List<Family> families() {
-    return families.values().stream()
-        .map(f -> new Family(f.name(), f.type(), f.help(), List.copyOf(f.series())))
-        .toList();
+  List<Family> families() {
+    synchronized (families) {
+      return families.values().stream()
+          .map(f -> new Family(f.name(), f.type(), f.help(), List.copyOf(f.series())))
+          .toList();
+    }
   }
 
   /**
@@ -82,9 +119,25 @@ public final class Registry {
    * largest, in microseconds.
    */
   public Map<String, Long> snapshot() {
+    return snapshot("", "");
+  }
+
+  /**
+   * The same of what {@link #labelled} has given this label, shown without it, and of what was
+   * registered without a label of that name.
+   */
+  public Map<String, Long> snapshot(String labelName, String labelValue) {
     Map<String, Long> values = new LinkedHashMap<>();
+    String own = label(labelName, labelValue);
     for (Family family : families()) {
-      for (Series series : family.series()) {
+      for (Series shown : family.series()) {
+        boolean labelled = !labelName.isEmpty() && shown.label().startsWith(labelName + "=\"");
+        if (labelled && !(shown.label() + ",").startsWith(own + ",")) {
+          continue;
+        }
+        String label =
+            labelled ? shown.label().substring(own.length()).replaceFirst("^,", "") : shown.label();
+        Series series = new Series(label, shown.value(), shown.latencies());
         if (series.latencies() != null) {
           latencies(values, family.name(), series.label(), series.latencies().snapshot());
         } else if (series.value() != null) {

@@ -67,6 +67,11 @@ final class ClientSocket implements Transport {
   }
 
   @Override
+  public String peer() {
+    return SocketAddress.ofPeer(fd);
+  }
+
+  @Override
   public void endOutput() {
     Sockets.shutdown(fd, Sockets.SHUT_WR);
   }

@@ -25,14 +25,16 @@ final class Connection {
   private static final Logger LOG = System.getLogger("jpcache.nbd");
 
   private final ServerState state;
+  private final Tls tls;
   private final Consumer<Connection> onEnd;
   private Transport transport;
   private final Thread thread;
   private final ReplyQueue replies;
 
   /** Takes the descriptor over; {@link #start} begins. */
-  Connection(int fd, String name, ServerState state, Consumer<Connection> onEnd) {
+  Connection(int fd, String name, ServerState state, Tls tls, Consumer<Connection> onEnd) {
     this.state = state;
+    this.tls = tls;
     this.onEnd = onEnd;
     this.transport = new ClientSocket(fd);
     this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this::run);
@@ -94,8 +96,7 @@ final class Connection {
   private @Nullable Export negotiate(ReceiveBuffer received) {
     long deadline = System.nanoTime() + state.options().negotiationTimeoutMs() * 1_000_000L;
     OptionReplies answers = new OptionReplies();
-    Handshake handshake =
-        new Handshake(state.exports(), state.tls().policy(), state::stopping, answers);
+    Handshake handshake = new Handshake(state.exports(), tls.policy(), state::stopping, answers);
     Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
     while (transport.sendAll(answers.take(), deadline)) {
       if (phase == Handshake.Phase.TRANSMISSION) {
@@ -118,7 +119,7 @@ final class Connection {
   }
 
   private boolean encrypt(long deadline) {
-    Transport encrypted = state.tls().begin(transport, deadline);
+    Transport encrypted = tls.begin(transport, deadline, state::stopping);
     if (encrypted == null) {
       return false;
     }

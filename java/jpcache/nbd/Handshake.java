@@ -44,7 +44,7 @@ final class Handshake {
   private static final int FLAGS = NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES;
 
   private final Exports exports;
-  private final Tls.Policy tls;
+  private final TlsPolicy tls;
   private final BooleanSupplier stopping;
   private final OptionReplies replies;
   private Phase phase = Phase.CLIENT_FLAGS;
@@ -58,7 +58,7 @@ final class Handshake {
    *
    * @param stopping while this holds, no option but ABORT is granted
    */
-  Handshake(Exports exports, Tls.Policy tls, BooleanSupplier stopping, OptionReplies replies) {
+  Handshake(Exports exports, TlsPolicy tls, BooleanSupplier stopping, OptionReplies replies) {
     this.exports = exports;
     this.tls = tls;
     this.stopping = stopping;
@@ -129,7 +129,7 @@ final class Handshake {
 
   private void handle(int option, ByteBuffer data) {
     boolean fixed = (clientFlags & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
-    boolean tlsMissing = tls == Tls.Policy.REQUIRED && !encrypted;
+    boolean tlsMissing = tls == TlsPolicy.REQUIRED && !encrypted;
     if (option == NbdProtocol.OPT_EXPORT_NAME && !tlsMissing) {
       exportName(data);
     } else if (option == NbdProtocol.OPT_EXPORT_NAME || !fixed) {
@@ -172,7 +172,7 @@ final class Handshake {
       invalid(NbdProtocol.OPT_STARTTLS, "STARTTLS takes no data");
     } else if (encrypted) {
       invalid(NbdProtocol.OPT_STARTTLS, "the connection is encrypted already");
-    } else if (tls == Tls.Policy.OFF) {
+    } else if (tls == TlsPolicy.OFF) {
       replies.error(NbdProtocol.OPT_STARTTLS, NbdProtocol.REP_ERR_POLICY, "this server has no TLS");
     } else {
       replies.acknowledge(NbdProtocol.OPT_STARTTLS);

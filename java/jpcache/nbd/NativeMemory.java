@@ -97,8 +97,16 @@ final class NativeMemory {
     ALL.set(ValueLayout.JAVA_SHORT_UNALIGNED, address, value);
   }
 
+  static int hostInt(long address) {
+    return ALL.get(ValueLayout.JAVA_INT_UNALIGNED, address);
+  }
+
   static void hostInt(long address, int value) {
     ALL.set(ValueLayout.JAVA_INT_UNALIGNED, address, value);
+  }
+
+  static long hostLong(long address) {
+    return ALL.get(ValueLayout.JAVA_LONG_UNALIGNED, address);
   }
 
   static void hostLong(long address, long value) {
@@ -112,6 +120,10 @@ final class NativeMemory {
 
   static void copy(byte[] from, int fromIndex, long to, int bytes) {
     MemorySegment.copy(from, fromIndex, ALL, ValueLayout.JAVA_BYTE, to, bytes);
+  }
+
+  static void copy(long from, byte[] to, int toIndex, int bytes) {
+    MemorySegment.copy(ALL, ValueLayout.JAVA_BYTE, from, to, toIndex, bytes);
   }
 
   /** A big-endian view of memory, for code that is not on a hot path. */

@@ -59,11 +59,15 @@ public final class NbdServer implements AutoCloseable {
    * @throws UserException if an address cannot be listened on: then none is
    */
   public static NbdServer start(NbdServerOptions options, Exports exports) {
-    ServerState state = new ServerState(exports, options, Tls.NONE);
+    ServerState state = new ServerState(exports, options);
     List<ListenSocket> listeners = new ArrayList<>();
     try {
-      for (NbdUri address : options.listen()) {
-        listeners.add(ListenSocket.open(address, options.insecure()));
+      Listening listening = options.listening();
+      for (InheritedSocket socket : listening.inherited()) {
+        listeners.add(ListenSocket.inherit(socket, listening));
+      }
+      for (NbdUri address : listening.addresses()) {
+        listeners.add(ListenSocket.open(address, listening));
       }
       NbdServer server = new NbdServer(state, List.copyOf(listeners));
       server.acceptor.start();
@@ -179,7 +183,8 @@ public final class NbdServer implements AutoCloseable {
     }
     try {
       accepted++;
-      Connection connection = new Connection(fd, "nbd-" + accepted, state, connections::remove);
+      Connection connection =
+          new Connection(fd, "nbd-" + accepted, state, listener.tls(), connections::remove);
       connections.add(connection);
       try {
         connection.start();

@@ -6,8 +6,7 @@ import jpcache.base.UserException;
 /**
  * How a server behaves; {@link #defaults} and then {@code with...}.
  *
- * @param listen where it listens; the export names in these are not used
- * @param insecure whether it may listen on addresses that other machines reach
+ * @param listening where and how it listens
  * @param pollMicros how long a connection that was just active is polled before its thread sleeps;
  *     0 never
  * @param replyBytes the memory that the unsent replies of one connection may take: what bounds a
@@ -17,8 +16,7 @@ import jpcache.base.UserException;
  * @param stopTimeoutMs how long {@link NbdServer#stop} waits for requests under way
  */
 public record NbdServerOptions(
-    List<NbdUri> listen,
-    boolean insecure,
+    Listening listening,
     int pollMicros,
     int replyBytes,
     int maxConnections,
@@ -27,7 +25,6 @@ public record NbdServerOptions(
 
   /** Checks the values. */
   public NbdServerOptions {
-    listen = List.copyOf(listen);
     atLeast("poll time", pollMicros, 0, "us");
     atLeast("memory for replies", replyBytes, 1 << 20, "bytes");
     atLeast("number of connections", maxConnections, 1, "");
@@ -45,57 +42,44 @@ public record NbdServerOptions(
   /** Loopback, 50 us of polling, 64 MiB of replies a connection, 1024 connections. */
   public static NbdServerOptions defaults() {
     return new NbdServerOptions(
-        List.of(NbdUri.defaultListen()), false, 50, 64 << 20, 1024, 10_000, 5_000);
+        Listening.on(NbdUri.defaultListen()), 50, 64 << 20, 1024, 10_000, 5_000);
   }
 
   public NbdServerOptions withListen(NbdUri... addresses) {
-    return withListen(List.of(addresses));
+    return withListening(Listening.on(addresses));
   }
 
   public NbdServerOptions withListen(List<NbdUri> addresses) {
-    return new NbdServerOptions(
-        addresses,
-        insecure,
-        pollMicros,
-        replyBytes,
-        maxConnections,
-        negotiationTimeoutMs,
-        stopTimeoutMs);
+    return withListen(addresses.toArray(new NbdUri[0]));
   }
 
-  public NbdServerOptions withInsecure(boolean allowed) {
+  public NbdServerOptions withListening(Listening how) {
     return new NbdServerOptions(
-        listen,
-        allowed,
-        pollMicros,
-        replyBytes,
-        maxConnections,
-        negotiationTimeoutMs,
-        stopTimeoutMs);
+        how, pollMicros, replyBytes, maxConnections, negotiationTimeoutMs, stopTimeoutMs);
   }
 
   public NbdServerOptions withPollMicros(int micros) {
     return new NbdServerOptions(
-        listen, insecure, micros, replyBytes, maxConnections, negotiationTimeoutMs, stopTimeoutMs);
+        listening, micros, replyBytes, maxConnections, negotiationTimeoutMs, stopTimeoutMs);
   }
 
   public NbdServerOptions withReplyBytes(int bytes) {
     return new NbdServerOptions(
-        listen, insecure, pollMicros, bytes, maxConnections, negotiationTimeoutMs, stopTimeoutMs);
+        listening, pollMicros, bytes, maxConnections, negotiationTimeoutMs, stopTimeoutMs);
   }
 
   public NbdServerOptions withMaxConnections(int connections) {
     return new NbdServerOptions(
-        listen, insecure, pollMicros, replyBytes, connections, negotiationTimeoutMs, stopTimeoutMs);
+        listening, pollMicros, replyBytes, connections, negotiationTimeoutMs, stopTimeoutMs);
   }
 
   public NbdServerOptions withNegotiationTimeoutMs(int timeoutMs) {
     return new NbdServerOptions(
-        listen, insecure, pollMicros, replyBytes, maxConnections, timeoutMs, stopTimeoutMs);
+        listening, pollMicros, replyBytes, maxConnections, timeoutMs, stopTimeoutMs);
   }
 
   public NbdServerOptions withStopTimeoutMs(int timeoutMs) {
     return new NbdServerOptions(
-        listen, insecure, pollMicros, replyBytes, maxConnections, negotiationTimeoutMs, timeoutMs);
+        listening, pollMicros, replyBytes, maxConnections, negotiationTimeoutMs, timeoutMs);
   }
 }

@@ -11,26 +11,28 @@ import jpcache.base.UserException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where an export is: {@code nbd://HOST[:PORT]/NAME} or {@code nbd+unix:///NAME?socket=PATH}, as
- * the nbd project's doc/uri.md has it.
+ * Where an export is: {@code nbd://HOST[:PORT]/NAME} or {@code nbd+unix:///NAME?socket=PATH}, or
+ * with {@code nbds} where TLS is required, as the nbd project's doc/uri.md has it.
  *
  * @param host a name or address without brackets; empty for a unix socket
  * @param port 0 lets the system choose one when listening
  * @param socketPath the unix socket; null for TCP
  * @param exportName empty for the default export
+ * @param tls whether TLS is required
  */
-public record NbdUri(String host, int port, @Nullable String socketPath, String exportName) {
+public record NbdUri(
+    String host, int port, @Nullable String socketPath, String exportName, boolean tls) {
   private static final String LOOPBACK = "127.0.0.1";
   private static final int MAX_PORT = 65535;
 
   /** An address on TCP. */
   public static NbdUri tcp(String host, int port, String exportName) {
-    return new NbdUri(host, port, null, exportName);
+    return new NbdUri(host, port, null, exportName, false);
   }
 
   /** An address on a unix socket. */
   public static NbdUri unix(String socketPath, String exportName) {
-    return new NbdUri("", 0, Objects.requireNonNull(socketPath), exportName);
+    return new NbdUri("", 0, Objects.requireNonNull(socketPath), exportName, false);
   }
 
   /** Where servers listen unless they are told otherwise. */
@@ -40,7 +42,12 @@ public record NbdUri(String host, int port, @Nullable String socketPath, String 
 
   /** The same address with another export. */
   public NbdUri withExport(String name) {
-    return new NbdUri(host, port, socketPath, name);
+    return new NbdUri(host, port, socketPath, name, tls);
+  }
+
+  /** The same address with TLS required, or not. */
+  public NbdUri withTls(boolean required) {
+    return new NbdUri(host, port, socketPath, exportName, required);
   }
 
   /**
@@ -56,13 +63,10 @@ public record NbdUri(String host, int port, @Nullable String socketPath, String 
       throw wrong(text, e.getReason());
     }
     String scheme = uri.getScheme() == null ? "" : uri.getScheme().toLowerCase(Locale.ROOT);
-    switch (scheme) {
-      case "nbd", "nbd+unix" -> {}
-      case "nbds", "nbds+unix" ->
-          throw wrong(text, "TLS is not built yet; use " + scheme.replace("nbds", "nbd"));
-      default -> throw wrong(text, "write nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH");
-    }
-    if (uri.isOpaque() || uri.getRawFragment() != null) {
+    boolean tls = scheme.startsWith("nbds");
+    boolean unix = scheme.endsWith("+unix");
+    String known = (tls ? "nbds" : "nbd") + (unix ? "+unix" : "");
+    if (!scheme.equals(known) || uri.isOpaque() || uri.getRawFragment() != null) {
       throw wrong(text, "write nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH");
     }
     String path = uri.getRawPath() == null ? "" : uri.getRawPath();
@@ -71,9 +75,8 @@ public record NbdUri(String host, int port, @Nullable String socketPath, String 
       throw wrong(text, "an export's name has at most " + NbdProtocol.MAX_STRING_BYTES + " bytes");
     }
     String socket = socketParameter(text, uri.getRawQuery());
-    return scheme.equals("nbd")
-        ? parseTcp(text, uri, socket, name)
-        : parseUnix(text, uri, socket, name);
+    NbdUri parsed = unix ? parseUnix(text, uri, socket, name) : parseTcp(text, uri, socket, name);
+    return parsed.withTls(tls);
   }
 
   private static NbdUri parseTcp(String text, URI uri, @Nullable String socket, String name) {
@@ -164,10 +167,11 @@ public record NbdUri(String host, int port, @Nullable String socketPath, String 
   @Override
   public String toString() {
     String name = encode(exportName, "-._~/");
+    String scheme = tls ? "nbds" : "nbd";
     if (socketPath != null) {
-      return "nbd+unix:///" + name + "?socket=" + encode(socketPath, "-._~/");
+      return scheme + "+unix:///" + name + "?socket=" + encode(socketPath, "-._~/");
     }
     String shown = host.indexOf(':') >= 0 ? "[" + host + "]" : host;
-    return "nbd://" + shown + ":" + port + "/" + name;
+    return scheme + "://" + shown + ":" + port + "/" + name;
   }
 }

@@ -8,16 +8,14 @@ final class ServerState {
 
   private final Exports exports;
   private final NbdServerOptions options;
-  private final Tls tls;
   private final NbdMetrics metrics = new NbdMetrics();
   private final AtomicInteger busy = new AtomicInteger();
   private volatile long stopNanos;
   private volatile boolean stopping;
 
-  ServerState(Exports exports, NbdServerOptions options, Tls tls) {
+  ServerState(Exports exports, NbdServerOptions options) {
     this.exports = exports;
     this.options = options;
-    this.tls = tls;
   }
 
   Exports exports() {
@@ -26,10 +24,6 @@ final class ServerState {
 
   NbdServerOptions options() {
     return options;
-  }
-
-  Tls tls() {
-    return tls;
   }
 
   NbdMetrics metrics() {

@@ -22,7 +22,9 @@ final class Sockets {
 
   static final int SOL_SOCKET = 1;
   static final int SO_REUSEADDR = 2;
+  static final int SO_TYPE = 3;
   static final int SO_KEEPALIVE = 9;
+  static final int SO_ACCEPTCONN = 30;
   static final int IPPROTO_TCP = 6;
   static final int TCP_NODELAY = 1;
   static final int IPPROTO_IPV6 = 41;
@@ -54,7 +56,7 @@ final class Sockets {
   /** struct pollfd. */
   static final int POLL_BYTES = 8;
 
-  private static final int SOCK_STREAM = 1;
+  static final int SOCK_STREAM = 1;
   private static final int SOCK_NONBLOCK = 04000;
   private static final int SOCK_CLOEXEC = 02000000;
   private static final int MSG_DONTWAIT = 0x40;
@@ -80,6 +82,10 @@ final class Sockets {
       Downcalls.withErrno("shutdown", FunctionDescriptor.of(INT, INT, INT));
   private static final MethodHandle SETSOCKOPT =
       Downcalls.withErrno("setsockopt", FunctionDescriptor.of(INT, INT, INT, INT, LONG, INT));
+  private static final MethodHandle GETSOCKOPT =
+      Downcalls.withErrno("getsockopt", FunctionDescriptor.of(INT, INT, INT, INT, LONG, LONG));
+  private static final MethodHandle GETPEERNAME =
+      Downcalls.withErrno("getpeername", FunctionDescriptor.of(INT, INT, LONG, LONG));
   private static final MethodHandle GETSOCKNAME =
       Downcalls.withErrno("getsockname", FunctionDescriptor.of(INT, INT, LONG, LONG));
   private static final MethodHandle FCHMOD =
@@ -205,6 +211,29 @@ final class Sockets {
       return Downcalls.orNegativeErrno(
           (int) SETSOCKOPT.invokeExact(state, fd, level, option, valueAddress, Integer.BYTES),
           state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** Reads an option that is an int; its length is an int in memory that is read and written. */
+  static int option(int fd, int level, int option, long valueAddress, long lengthAddress) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) GETSOCKOPT.invokeExact(state, fd, level, option, valueAddress, lengthAddress),
+          state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** The address of the other end; its length is an int in memory that is read and written. */
+  static int peerAddress(int fd, long address, long lengthAddress) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) GETPEERNAME.invokeExact(state, fd, address, lengthAddress), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

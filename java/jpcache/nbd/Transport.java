@@ -31,6 +31,9 @@ interface Transport extends AutoCloseable {
    */
   long send(long message);
 
+  /** Who is at the other end, for the log. */
+  String peer();
+
   /** Whether some of what was given to {@link #send} has not gone out. */
   boolean hasUnsent();
 

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -14,12 +15,16 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import jpcache.base.UserException;
+import jpcache.tls.TestAuthority;
+import jpcache.tls.TlsKeys;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ListenSocketTest {
+  private static final Listening PLAIN = Listening.on();
+
   @TempDir Path directory;
 
   private NbdUri unix() {
@@ -28,7 +33,7 @@ class ListenSocketTest {
 
   private static String refusal(NbdUri uri) {
     UserException e =
-        assertThrows(UserException.class, () -> ListenSocket.open(uri, false).close());
+        assertThrows(UserException.class, () -> ListenSocket.open(uri, PLAIN).close());
     String message = String.valueOf(e.getMessage());
     assertTrue(message.startsWith("cannot listen on " + uri), message);
     assertFalse(message.contains("\n"), message);
@@ -42,7 +47,7 @@ class ListenSocketTest {
       dead.bind(address);
     }
     assertTrue(Files.exists(address.getPath()));
-    try (ListenSocket socket = ListenSocket.open(unix(), false);
+    try (ListenSocket socket = ListenSocket.open(unix(), PLAIN);
         SocketChannel client = SocketChannel.open(address)) {
       assertEquals(unix(), socket.address());
       assertTrue(client.isConnected());
@@ -76,7 +81,7 @@ class ListenSocketTest {
   void doesNotRemoveASocketThatTookItsPlace() throws IOException {
     Path path = directory.resolve("s");
     try (ServerSocketChannel other = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
-      try (ListenSocket socket = ListenSocket.open(unix(), false)) {
+      try (ListenSocket socket = ListenSocket.open(unix(), PLAIN)) {
         Files.move(path, directory.resolve("moved"));
         other.bind(UnixDomainSocketAddress.of(path));
         assertEquals(unix(), socket.address());
@@ -98,7 +103,7 @@ class ListenSocketTest {
   @ParameterizedTest
   @ValueSource(strings = {"127.0.0.1", "::1", "localhost"})
   void listensOnLoopbackAndTellsThePort(String host) throws IOException {
-    try (ListenSocket socket = ListenSocket.open(NbdUri.tcp(host, 0, "ignored"), false)) {
+    try (ListenSocket socket = ListenSocket.open(NbdUri.tcp(host, 0, "ignored"), PLAIN)) {
       assertEquals(host, socket.address().host());
       assertEquals("", socket.address().exportName());
       InetSocketAddress address = new InetSocketAddress(host, socket.address().port());
@@ -114,7 +119,55 @@ class ListenSocketTest {
   void listensWiderOnlyWhenToldThatThatIsInsecure(String host) {
     NbdUri uri = NbdUri.tcp(host, 0, "");
     assertTrue(refusal(uri).contains("--insecure"));
-    ListenSocket.open(uri, true).close();
+    ListenSocket.open(uri, PLAIN.withInsecure(true)).close();
+  }
+
+  @Test
+  void listensWiderWhereTlsIsRequiredButNotWhereItIsOnlyOffered() {
+    TlsKeys keys = TestAuthority.serverKeys(directory.resolve("tls"));
+    NbdUri uri = NbdUri.tcp("0.0.0.0", 0, "");
+
+    try (ListenSocket socket = ListenSocket.open(uri, PLAIN.withTls(TlsPolicy.REQUIRED, keys))) {
+      assertTrue(socket.address().tls());
+    }
+    try (ListenSocket socket =
+        ListenSocket.open(uri.withTls(true), PLAIN.withTls(TlsPolicy.OFF, keys))) {
+      assertEquals(TlsPolicy.REQUIRED, socket.tls().policy());
+    }
+    assertThrows(
+        UserException.class, () -> ListenSocket.open(uri, PLAIN.withTls(TlsPolicy.ON, keys)));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0600, 0660, 0606, 0777, 0})
+  void aSocketsFileHasTheModeItWasGiven(int mode) throws IOException {
+    Path path = directory.resolve("s");
+    try (ListenSocket _ = ListenSocket.open(unix(), PLAIN.withSocketMode(mode))) {
+      int actual = (Integer) Files.getAttribute(path, "unix:mode");
+      assertEquals(Integer.toOctalString(mode), Integer.toOctalString(actual & 0777));
+    }
+  }
+
+  @Test
+  void aSocketsFileHasTheOwnerItWasGiven() throws IOException {
+    assumeTrue(Files.isWritable(Path.of("/etc/shadow")), "only root gives files away");
+    Path path = directory.resolve("s");
+    Listening how = PLAIN.withSocketOwner(SocketOwner.parse("12345:daemon"));
+    try (ListenSocket _ = ListenSocket.open(unix(), how)) {
+      assertEquals(12345, Files.getAttribute(path, "unix:uid"));
+      assertEquals("daemon", String.valueOf(Files.getAttribute(path, "posix:group")));
+    }
+    try (ListenSocket _ =
+        ListenSocket.open(unix(), PLAIN.withSocketOwner(SocketOwner.parse(":daemon")))) {
+      assertEquals(0, Files.getAttribute(path, "unix:uid"));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", ":", "no-such-user-here", "root:no-such-group-here"})
+  void anOwnerThatThereIsNotIsNamed(String text) {
+    UserException e = assertThrows(UserException.class, () -> SocketOwner.parse(text));
+    assertTrue(String.valueOf(e.getMessage()).startsWith("owner " + text + ": "), e.getMessage());
   }
 
   @Test

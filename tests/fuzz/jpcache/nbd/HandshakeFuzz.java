@@ -67,7 +67,7 @@ public final class HandshakeFuzz implements FuzzTarget {
   /** Everything that the server says. */
   private byte[] negotiate(byte[] wire, int pieceBytes) {
     OptionReplies replies = new OptionReplies();
-    Handshake handshake = new Handshake(exports, Tls.Policy.ON, () -> false, replies);
+    Handshake handshake = new Handshake(exports, TlsPolicy.ON, () -> false, replies);
     Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
     int end = 0;
     int taken = 0;

@@ -26,8 +26,17 @@ class CachePropertyTest {
   private long seed;
 
   @ParameterizedTest
-  @CsvSource({"ACK,false", "ACK,true", "FLUSH,false"})
-  void agreesWithAnArrayOfBytes(Durability durability, boolean dataCrc) {
+  @CsvSource({
+    "WRITE_BACK,ACK,false",
+    "WRITE_BACK,ACK,true",
+    "WRITE_BACK,FLUSH,false",
+    "WRITE_THROUGH,ACK,true",
+    "WRITE_THROUGH,FLUSH,false",
+    "WRITE_AROUND,ACK,false",
+    "WRITE_AROUND,FLUSH,true",
+    "WRITE_ONLY,ACK,true"
+  })
+  void agreesWithAnArrayOfBytes(CacheMode mode, Durability durability, boolean dataCrc) {
     seed = Seeds.next(getClass());
     random = new SplittableRandom(seed);
     byte[] model = new byte[LOGICAL_BYTES];
@@ -36,7 +45,7 @@ class CachePropertyTest {
     CacheOptions options = CacheOptions.defaults().withLanes(2).withDurability(durability);
     try (Arena arena = Arena.ofConfined();
         MemoryRegion region = new MemoryRegion(CACHE_BYTES)) {
-      MediaFormatter.format(region, dataCrc, CacheMode.WRITE_BACK, 70);
+      MediaFormatter.format(region, dataCrc, mode, 70);
       MemorySegment buffer = arena.allocate(32 << 20);
       for (int opening = 0; opening < 8; opening++) {
         Cache cache = Cache.open(region, backing, options);

@@ -12,9 +12,12 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import jpcache.tls.TlsClient;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A small honest NBD client for tests: fixed newstyle negotiation, simple replies, and as many
@@ -35,6 +38,7 @@ public final class NbdClient implements AutoCloseable {
   public static final int OPT_EXPORT_NAME = 1;
   public static final int OPT_ABORT = 2;
   public static final int OPT_LIST = 3;
+  public static final int OPT_STARTTLS = 5;
   public static final int OPT_INFO = 6;
   public static final int OPT_GO = 7;
 
@@ -75,6 +79,8 @@ public final class NbdClient implements AutoCloseable {
   private final Map<Long, Integer> readLengths = new HashMap<>();
   private long nextCookie = 1;
   private boolean zeroes = true;
+  private @Nullable TlsClient tls;
+  private ByteBuffer decrypted = ByteBuffer.allocate(0);
 
   private NbdClient(SocketChannel channel) {
     this.channel = channel;
@@ -128,6 +134,25 @@ public final class NbdClient implements AutoCloseable {
   public NbdClient hello() throws IOException {
     greeting();
     clientFlags(FIXED_NEWSTYLE | NO_ZEROES);
+    return this;
+  }
+
+  /** STARTTLS, which must be granted, and the handshake: what follows is encrypted. */
+  public NbdClient startTls(TlsClient client) throws IOException {
+    List<OptionReply> replies = option(OPT_STARTTLS, new byte[0]);
+    expect(REP_ACK, replies.getLast().type(), "reply to STARTTLS");
+    while (!client.established()) {
+      sendPlain(ByteBuffer.wrap(client.take()));
+      if (!client.established()) {
+        ByteBuffer in = ByteBuffer.allocate(1 << 14);
+        if (channel.read(in) < 0) {
+          throw new EOFException("the server closed during the handshake");
+        }
+        client.offer(Arrays.copyOf(in.array(), in.position()));
+      }
+    }
+    sendPlain(ByteBuffer.wrap(client.take()));
+    tls = client;
     return this;
   }
 
@@ -334,6 +359,21 @@ public final class NbdClient implements AutoCloseable {
 
   /** Sends bytes of any sort. */
   public void send(ByteBuffer bytes) throws IOException {
+    if (tls == null) {
+      sendPlain(bytes);
+      return;
+    }
+    byte[] plain = new byte[bytes.remaining()];
+    bytes.get(plain);
+    byte[] encrypted;
+    synchronized (tls) {
+      tls.write(plain);
+      encrypted = tls.take();
+    }
+    sendPlain(ByteBuffer.wrap(encrypted));
+  }
+
+  private void sendPlain(ByteBuffer bytes) throws IOException {
     while (bytes.hasRemaining()) {
       channel.write(bytes);
     }
@@ -343,11 +383,31 @@ public final class NbdClient implements AutoCloseable {
   public ByteBuffer receiveExactly(int length) throws IOException {
     ByteBuffer in = ByteBuffer.allocate(length);
     while (in.hasRemaining()) {
-      if (channel.read(in) < 0) {
+      if (read(in) < 0) {
         throw new EOFException("the server closed after " + in.position() + " of " + length);
       }
     }
     return in.flip();
+  }
+
+  private int read(ByteBuffer in) throws IOException {
+    if (tls == null) {
+      return channel.read(in);
+    }
+    while (!decrypted.hasRemaining()) {
+      ByteBuffer encrypted = ByteBuffer.allocate(1 << 16);
+      if (channel.read(encrypted) < 0) {
+        return -1;
+      }
+      synchronized (tls) {
+        tls.offer(Arrays.copyOf(encrypted.array(), encrypted.position()));
+        decrypted = ByteBuffer.wrap(tls.read());
+      }
+    }
+    int n = Math.min(in.remaining(), decrypted.remaining());
+    in.put(decrypted.slice(decrypted.position(), n));
+    decrypted.position(decrypted.position() + n);
+    return n;
   }
 
   /** True once the server has closed; bytes that it still sent are dropped. */

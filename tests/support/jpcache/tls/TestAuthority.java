@@ -136,6 +136,13 @@ public final class TestAuthority {
     }
   }
 
+  /** A server's keys that no client is asked a certificate for. */
+  public static TlsKeys serverKeys(Path directory) {
+    TestAuthority authority = new TestAuthority("authority");
+    authority.writeServer(directory, authority.issue("server"));
+    return TlsKeys.load(directory, null, ClientCertificates.IGNORED);
+  }
+
   public static String pem(X509Certificate certificate) {
     try {
       return pem("CERTIFICATE", certificate.getEncoded());

@@ -23,6 +23,7 @@ import jpcache.tools.fsck.FsckReport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Ranges that are made zeros, with and without their space given up. */
@@ -228,6 +229,51 @@ class ZeroesTest {
     assertEquals(0, cache.map().subtree(0).size());
     assertEquals("16384. 65536b ", content());
     assertEquals(content(), text(slow));
+  }
+
+  private void begin(CacheMode mode) {
+    queue.close();
+    MediaFormatter.format(region, true, mode, 70);
+    cache = open();
+    queue = cache.openQueue();
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"WRITE_THROUGH", "WRITE_AROUND"})
+  void inDirectModesTheDeviceHasZerosBeforeTheyAreAnsweredAndThenNoMore(CacheMode mode) {
+    begin(mode);
+    write(0, 8192, 'x');
+    queue.commit();
+    backing.hold();
+    zero(4096, 9 << 20, true);
+    queue.commit();
+    assertEquals(PENDING, errno[0]);
+    backing.release();
+    assertEquals(0, errno[0]);
+    assertEquals("8x 18432. 63480b ", text(slow));
+    reopen(); // as after a power cut
+    assertEquals("8x 18432. 63480b ", content());
+    long before = backing.writtenBytes();
+    zero(0, 4096, false);
+    queue.commit();
+    writeAllBack();
+    assertEquals(18 << 20, backing.unmappedBytes(), "replay finds them dirty: once more");
+    assertEquals(4096, backing.zeroedBytes(), "once");
+    assertEquals(before, backing.writtenBytes(), "nothing is left of what was written");
+    assertEquals(text(slow), content());
+  }
+
+  @Test
+  void aDeviceThatCannotZeroIsToldInDirectModesAndRepairedLater() {
+    begin(CacheMode.WRITE_THROUGH);
+    backing.failWrites(Errno.EIO);
+    zero(0, 8 << 20, true);
+    queue.commit();
+    assertEquals(Errno.EIO, errno[0]);
+    backing.failWrites(0);
+    writeAllBack();
+    assertEquals("16384. 65536b ", text(slow));
+    assertEquals("16384. 65536b ", content());
   }
 
   /** Whoever writes can write the mark as well, at the place where it would be looked for. */

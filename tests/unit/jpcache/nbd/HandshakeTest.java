@@ -31,7 +31,7 @@ class HandshakeTest {
           Exports.of(
               List.of(
                   Export.of("first", first), new Export("zweite ü", "the other", second, true))),
-          Tls.Policy.OFF,
+          TlsPolicy.OFF,
           () -> stopping,
           replies);
 
@@ -303,7 +303,7 @@ class HandshakeTest {
                   List.of(
                       Export.of("first", first),
                       new Export("zweite ü", "the other", second, true))),
-              Tls.Policy.OFF,
+              TlsPolicy.OFF,
               () -> false,
               pieces);
       ByteBuffer in = ByteBuffer.wrap(all).limit(0);
@@ -326,7 +326,7 @@ class HandshakeTest {
     for (int round = 0; round < 20_000; round++) {
       Handshake victim =
           new Handshake(
-              Exports.of(List.of(Export.of("", first))), Tls.Policy.OFF, () -> false, replies);
+              Exports.of(List.of(Export.of("", first))), TlsPolicy.OFF, () -> false, replies);
       byte[] data = new byte[random.nextInt(64)];
       random.nextBytes(data);
       for (int i = 0; i < Math.min(data.length, 4); i++) {

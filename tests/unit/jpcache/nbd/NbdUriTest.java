@@ -50,6 +50,9 @@ class NbdUriTest {
         "nbd:",
         "nbd:host",
         "http://h/",
+        "nbdsx://h/",
+        "nbds://host/?tls-certificates=/x",
+        "nbds+unix:///",
         "nbd://host:99999/",
         "nbd://host:x/",
         "nbd://user@host/",
@@ -74,11 +77,10 @@ class NbdUriTest {
     assertFalse(String.valueOf(e.getMessage()).contains("\n"), e.getMessage());
   }
 
-  @ParameterizedTest
-  @ValueSource(strings = {"nbds://host/", "nbds+unix:///?socket=/a"})
-  void saysThatTlsIsNotBuiltYet(String text) {
-    UserException e = assertThrows(UserException.class, () -> NbdUri.parse(text));
-    assertTrue(String.valueOf(e.getMessage()).contains("TLS is not built yet"), e.getMessage());
+  @Test
+  void readsThatTlsIsRequired() {
+    assertEquals(NbdUri.tcp("host", 10809, "x").withTls(true), NbdUri.parse("nbds://host/x"));
+    assertEquals(NbdUri.unix("/a", "").withTls(true), NbdUri.parse("NBDS+unix:///?socket=/a"));
   }
 
   @Test
@@ -93,7 +95,8 @@ class NbdUriTest {
             case 1 -> NbdUri.tcp("2001:db8::" + random.nextInt(1, 9999), 1, name);
             default -> NbdUri.tcp("host-" + random.nextInt(99) + ".example", i, name);
           };
-      assertEquals(uri, NbdUri.parse(uri.toString()), () -> "seed " + seed + ": " + uri);
+      uri = uri.withTls(random.nextBoolean());
+      assertEquals(uri, NbdUri.parse(uri.toString()), "seed " + seed);
     }
   }
 

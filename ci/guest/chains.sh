@@ -1,0 +1,79 @@
+# shellcheck shell=bash
+# Caches that are written here and in the guest, chain after chain: $shm/N holds the devices of chain N, $work/N
+# what is known of it. Sourced with lib.sh.
+images=0 bytes=0
+backing_bytes=$((128 << 20))
+
+dump_status() { "$jpcache" dump --cache "$1" | sed -n 's/^ *status: //p'; }
+# The nine fields of a line of dmsetup status.
+kernel_status() { cut -d ' ' -f 4- "$1"; }
+
+# Without segs_used and the two tails, which move when garbage is collected.
+but_tails() { awk '{ print $1, $2, $3, $5, $6, $7 }' <<<"$1"; }
+
+server=
+serve() { # number, then options
+  local media=$shm/$1 line=
+  shift
+  rm -f "$work/ready"
+  mkfifo "$work/ready"
+  "$jpcache" serve --cache "$media/pmem" --backing "$media/backing" --force --control "$shm/control" \
+    --listen "nbd+unix:///?socket=$shm/nbd" "$@" >"$work/ready" 2>"$work/serve.err" &
+  server=$!
+  read -r line <"$work/ready" || :
+  case $line in
+    'READY '*) ;;
+    *) fail "jpcache does not serve: $(cat "$work/serve.err")" ;;
+  esac
+}
+
+devices() { # which pmem, which backing
+  local k
+  args=()
+  for ((k = 0; k < chains; k++)); do
+    args+=(--pmem "$shm/$k/$1" --disk "$shm/$k/$2" --disk "$shm/$k/copied")
+  done
+}
+
+boot() { # what for, then the guest's arguments
+  local what=$1 said
+  shift
+  "$here/run" --quiet --share "$work" --timeout 240 "${args[@]}" "$here/in/pcache" "$@" ||
+    fail "$what: $(tail -n 20 "$work/output")"
+  said=$(complaints "$work/console")
+  [ -z "$said" ] || fail "$what: the kernel says: $said"
+}
+
+# What both see in the media of all chains, and whether it is what was promised.
+compare() {
+  local k media before after want
+  for ((k = 0; k < chains; k++)); do
+    media=$shm/$k
+    "$jpcache" fsck --cache "$media/pmem" --backing "$media/backing" >"$work/fsck.out" 2>&1 ||
+      fail "chain $k: fsck: $(grep -v '^phase' "$work/fsck.out")"
+    "$jpcache" view --cache "$media/pmem" --backing "$media/backing" >"$media/view" || fail "chain $k: no view"
+    if [ -s "$work/$k/journal" ]; then
+      "$work/load" check "$work/$k/journal" "$media/before" "$media/view" >"$work/check.out" 2>&1 ||
+        fail "chain $k: what was durable is not there: $(cat "$work/check.out")"
+      say "  chain $k:$(sed 's/^load://' "$work/check.out")"
+    fi
+    cp --sparse=always "$media/pmem" "$media/pmem.copy"
+    cp "$media/backing" "$media/backing.copy"
+  done
+  devices pmem.copy backing.copy
+  boot "the kernel attaches copies" look "$chains"
+  for ((k = 0; k < chains; k++)); do
+    media=$shm/$k
+    cmp "$media/view" "$media/copied" >"$work/cmp.out" 2>&1 || fail "chain $k: the kernel reads other data: $(cat "$work/cmp.out")"
+    images=$((images + 1)) bytes=$((bytes + backing_bytes))
+    before=$(dump_status "$media/pmem") want=$(kernel_status "$work/$k/status.attached")
+    [ "$(but_tails "$before")" = "$(but_tails "$want")" ] ||
+      fail "chain $k: dump says '$before', dmsetup status '$want'"
+    after=$(dump_status "$media/pmem.copy") want=$(kernel_status "$work/$k/status.quiet")
+    [ "$after" = "$want" ] || fail "chain $k: after the kernel's garbage collection dump says '$after', dmsetup status '$want'"
+    "$jpcache" view --cache "$media/pmem.copy" --backing "$media/backing.copy" | cmp - "$media/view" ||
+      fail "chain $k: the kernel changed what it attached"
+    mv "$media/view" "$media/before"
+    rm "$media/pmem.copy" "$media/backing.copy"
+  done
+}

@@ -1,0 +1,132 @@
+package jpcache.cache;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import jpcache.backing.BackingDevice;
+import jpcache.base.Completion;
+
+/**
+ * The flushes of the backing device, one at a time and counted, so that it can be said of a write
+ * which flush vouches for it, and whether that did.
+ *
+ * <p>A flush that fails may have lost any write that completed before it ended, and the next one
+ * would succeed over the loss. So whoever waits for the next is told of the failure as well, and
+ * the number of that next flush is given to none: {@link #isGood} is false of both for good.
+ *
+ * <p>Any thread; completions are called with no lock held.
+ */
+final class BackingFlushes {
+  private final BackingDevice backing;
+
+  private List<Completion> running = List.of();
+  private List<Completion> waiting = new ArrayList<>();
+  private boolean busy;
+
+  /** Whether a direct write has completed that no flush has begun for, or only one that failed. */
+  private volatile boolean due;
+
+  /** Whether the flush under way is for direct writes, among others. */
+  private volatile boolean vouching;
+
+  private long begun;
+  private long ended;
+
+  /** Flushes that failed, and numbers that were given to none: first to last. */
+  private final TreeMap<Long, Long> bad = new TreeMap<>();
+
+  private volatile long failures;
+
+  BackingFlushes(BackingDevice backing) {
+    this.backing = backing;
+  }
+
+  /** How many flushes have failed; goes up before anybody is told, and before the next begins. */
+  long failures() {
+    return failures;
+  }
+
+  /** A direct write has completed; returns the number of the flush that will vouch for it. */
+  synchronized long written() {
+    due = true;
+    return begun + 1;
+  }
+
+  /** Whether there are direct writes that no flush has begun for. */
+  boolean isDue() {
+    return due;
+  }
+
+  /** Whether there are direct writes that no flush has vouched for yet. */
+  boolean isNeeded() {
+    return due || vouching;
+  }
+
+  /** Whether a flush has ended well. */
+  synchronized boolean isGood(long number) {
+    return number <= ended && !isBad(number);
+  }
+
+  /** Whether no flush of this number will ever end well. */
+  synchronized boolean isBad(long number) {
+    Map.Entry<Long, Long> range = bad.floorEntry(number);
+    return range != null && number <= range.getValue();
+  }
+
+  /** Whatever had completed before this call is durable when {@code done} is called with 0. */
+  void flush(Completion done) {
+    synchronized (this) {
+      waiting.add(done);
+      if (busy) {
+        return;
+      }
+      begin();
+    }
+    backing.flush(this::ended);
+  }
+
+  private void begin() {
+    running = waiting;
+    waiting = new ArrayList<>();
+    busy = true;
+    vouching = due;
+    due = false;
+    begun++;
+  }
+
+  private void ended(int errno) {
+    List<Completion> told;
+    boolean next;
+    synchronized (this) {
+      told = running;
+      if (errno != 0) {
+        failures++;
+        told.addAll(waiting);
+        waiting.clear();
+        addBad(begun, begun + 1);
+        begun++;
+        due |= vouching;
+      }
+      vouching = false;
+      ended = begun;
+      next = !waiting.isEmpty();
+      busy = next;
+      if (next) {
+        begin();
+      }
+    }
+    if (next) {
+      backing.flush(this::ended);
+    }
+    for (Completion done : told) {
+      done.complete(errno);
+    }
+  }
+
+  private void addBad(long first, long last) {
+    Map.Entry<Long, Long> before = bad.floorEntry(first);
+    boolean adjoins = before != null && before.getValue() >= first - 1;
+    bad.put(adjoins ? before.getKey() : first, last);
+  }
+}

@@ -1,0 +1,135 @@
+package jpcache.cache;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The order of writes to the backing device that overlap. A device promises none, and here it must
+ * be that of the keys: otherwise the cache would hold one of two writes as clean and the device the
+ * other.
+ *
+ * <p>A direct write takes its place when it is handed over and goes once nothing before it overlaps
+ * it. Write-back goes ahead of direct writes that have not gone yet, since what it brings is older
+ * than they are, and waits for those that have.
+ *
+ * <p>No direct write needs the maintenance thread once it has gone, so write-back, which waits on
+ * that thread, always comes to its turn.
+ *
+ * <p>Any thread. The monitor is the innermost lock; nothing is called with it held. Every call
+ * looks at all writes that are under way or about to be: tens or hundreds.
+ */
+final class DeviceOrder {
+  /** A write's place in the order. */
+  static final class Turn {
+    private final long fromBytes;
+    private final long toBytes;
+    private final Runnable go;
+    private boolean asked;
+    private boolean gone;
+
+    private Turn(long fromBytes, long toBytes, Runnable go) {
+      this.fromBytes = fromBytes;
+      this.toBytes = toBytes;
+      this.go = go;
+    }
+
+    private boolean overlaps(Turn other) {
+      return fromBytes < other.toBytes && other.fromBytes < toBytes;
+    }
+  }
+
+  /** Those that have not left, in the order in which they came. */
+  private final List<Turn> turns = new ArrayList<>();
+
+  /**
+   * Takes a place behind all that are there.
+   *
+   * @param go begins the write; runs on the thread that makes way for it
+   */
+  synchronized Turn enter(long offsetBytes, int lengthBytes, Runnable go) {
+    Turn turn = new Turn(offsetBytes, offsetBytes + lengthBytes, go);
+    turns.add(turn);
+    return turn;
+  }
+
+  /** Whether another write that has not left overlaps this one. */
+  synchronized boolean isShared(Turn turn) {
+    for (Turn other : turns) {
+      if (other != turn && other.overlaps(turn)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Lets a write go when nothing is in its way: now, or when the last of that leaves. */
+  void go(Turn turn) {
+    synchronized (this) {
+      turn.asked = true;
+      if (!isFree(turn)) {
+        return;
+      }
+      turn.gone = true;
+    }
+    turn.go.run();
+  }
+
+  /** Takes a turn for write-back; waits for what has gone and overlaps. */
+  synchronized Turn takeForWriteBack(long offsetBytes, long lengthBytes) {
+    Turn turn = new Turn(offsetBytes, offsetBytes + lengthBytes, () -> {});
+    boolean interrupted = false;
+    while (isMet(turn)) {
+      try {
+        wait();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    turn.gone = true;
+    turns.add(turn);
+    return turn;
+  }
+
+  private boolean isMet(Turn turn) {
+    for (Turn other : turns) {
+      if (other.gone && other.overlaps(turn)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private boolean isFree(Turn turn) {
+    boolean before = true;
+    for (Turn other : turns) {
+      if (other == turn) {
+        before = false;
+      } else if ((before || other.gone) && other.overlaps(turn)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** The write has ended, or will not be made: those that only waited for it go. */
+  void leave(Turn turn) {
+    List<Turn> freed = List.of();
+    synchronized (this) {
+      turns.remove(turn);
+      for (Turn other : turns) {
+        if (other.asked && !other.gone && other.overlaps(turn) && isFree(other)) {
+          other.gone = true;
+          freed = freed.isEmpty() ? new ArrayList<>() : freed;
+          freed.add(other);
+        }
+      }
+      notifyAll();
+    }
+    for (Turn next : freed) {
+      next.go.run();
+    }
+  }
+}

@@ -1,0 +1,204 @@
+package jpcache.cache;
+
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import jpcache.base.Completion;
+import jpcache.base.Errno;
+import jpcache.extent.Extent;
+import jpcache.extent.Subtree;
+
+/**
+ * The writes that are answered when the backing device has them ({@link DirectWrite}), in
+ * write-through and write-around.
+ *
+ * <p>They are made on the threads of clients, or of whoever makes way for them, and end on the
+ * device's. {@link #stage} holds its caller up while too much is under way.
+ */
+final class DirectWrites {
+  private static final long MAX_BYTES = 64L << 20;
+
+  /** What a range counts for that the device makes zeros: up to 1 GiB. */
+  private static final int ZEROS_COST_BYTES = 1 << 20;
+
+  private final Cache cache;
+  private final DeviceOrder order = new DeviceOrder();
+  private final BackingFlushes flushes;
+  private final WriteBuffers buffers = new WriteBuffers();
+  private long bytes;
+  private boolean closed;
+
+  /** Writes whose turn has come and which have not ended; goes up before {@link #entered} does. */
+  private final AtomicInteger underWay = new AtomicInteger();
+
+  private final AtomicLong entered;
+
+  /**
+   * None so far.
+   *
+   * @param before whether the log may have keys of direct writes already
+   */
+  DirectWrites(Cache cache, BackingFlushes flushes, boolean before) {
+    this.cache = cache;
+    this.flushes = flushes;
+    entered = new AtomicLong(before ? 1 : 0);
+  }
+
+  /** How many direct writes have begun to enter keys; it has gone up before the first is there. */
+  long entered() {
+    return entered.get();
+  }
+
+  /** Whether all that {@link #entered} counted before this call have ended. */
+  boolean isIdle() {
+    return underWay.get() == 0;
+  }
+
+  DeviceOrder order() {
+    return order;
+  }
+
+  BackingFlushes flushes() {
+    return flushes;
+  }
+
+  /** Whether a caller would have to wait: it starts what it has staged before it does. */
+  synchronized boolean isFull() {
+    return bytes >= MAX_BYTES;
+  }
+
+  /** Returns when there is room for another write, or when nobody shall wait any more. */
+  synchronized void awaitRoom() {
+    boolean interrupted = false;
+    while (bytes >= MAX_BYTES && !closed) {
+      try {
+        wait();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Nobody waits any more. */
+  synchronized void close() {
+    closed = true;
+    notifyAll();
+  }
+
+  /** A write with its data copied and its place in the order taken. */
+  DirectWrite stage(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    synchronized (this) {
+      bytes += lengthBytes;
+    }
+    MemorySegment buffer = buffers.take(lengthBytes);
+    MemorySegment source = MemorySegment.ofAddress(address).reinterpret(lengthBytes);
+    MemorySegment.copy(source, 0, buffer, 0, lengthBytes);
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer, false);
+  }
+
+  /** A range that the device makes zeros, with its place in the order taken. */
+  DirectWrite stageZeros(
+      long offsetBytes, int lengthBytes, boolean unmap, boolean fua, Completion done) {
+    synchronized (this) {
+      bytes += ZEROS_COST_BYTES;
+    }
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, null, unmap);
+  }
+
+  /** The write will not be made. Its pieces have been given back. */
+  void withdraw(DirectWrite write) {
+    leave(write);
+  }
+
+  /** Lets a write go as soon as its turn comes. What it keeps in the cache has been drained. */
+  void start(DirectWrite write) {
+    order.go(write.turn);
+  }
+
+  /** The write's turn has come. */
+  void run(DirectWrite write) {
+    underWay.incrementAndGet();
+    entered.incrementAndGet();
+    if (!enterKeys(write)) {
+      end(write, Errno.EIO);
+      return;
+    }
+    Completion done = errno -> written(write, errno);
+    if (write.buffer == null) {
+      cache.backing().zero(write.offsetBytes, write.lengthBytes, write.unmap, done);
+    } else {
+      cache.backing().write(write.offsetBytes, write.lengthBytes, write.buffer.address(), done);
+    }
+  }
+
+  private boolean enterKeys(DirectWrite write) {
+    if (write.pieces.pieces() == 0) {
+      return true;
+    }
+    StagedWrites pieces = write.pieces;
+    // Until the device has answered: what is then marked clean must be this data and no later.
+    for (int piece = 0; piece < pieces.pieces(); piece++) {
+      cache.segments().addReference(pieces.segment(piece));
+    }
+    KeyInsertion keys = new KeyInsertion(cache);
+    int entered = keys.insert(pieces);
+    boolean durable = keys.makeDurable() && entered == pieces.pieces();
+    for (int piece = entered; piece < pieces.pieces(); piece++) {
+      cache.segments().release(pieces.segment(piece));
+    }
+    cache.log().head().release(pieces.pieces() - entered);
+    cache.roomMayHaveCome();
+    return durable;
+  }
+
+  private void written(DirectWrite write, int errno) {
+    if (errno == 0) {
+      markClean(write);
+    }
+    end(write, errno);
+  }
+
+  private void markClean(DirectWrite write) {
+    for (int piece = 0; piece < write.pieces.pieces(); piece++) {
+      long offset = write.pieces.offset(piece);
+      Subtree subtree = cache.map().subtree(offset);
+      synchronized (subtree) {
+        subtree.markClean(
+            Extent.ofBytes(
+                offset,
+                write.pieces.length(piece),
+                write.pieces.segment(piece),
+                write.pieces.segmentOffset(piece)));
+      }
+    }
+  }
+
+  private void end(DirectWrite write, int errno) {
+    for (int piece = 0; piece < write.pieces.pieces(); piece++) {
+      cache.segments().release(write.pieces.segment(piece));
+    }
+    underWay.decrementAndGet();
+    leave(write);
+    if (errno == 0 && write.fua) {
+      flushes.flush(write.done);
+    } else {
+      write.done.complete(errno);
+    }
+  }
+
+  private void leave(DirectWrite write) {
+    long vouchedBy = flushes.written();
+    write.unsettled.forEach(range -> range.written(vouchedBy));
+    if (write.buffer != null) {
+      buffers.give(write.buffer);
+    }
+    synchronized (this) {
+      bytes -= write.buffer == null ? ZEROS_COST_BYTES : write.lengthBytes;
+      notifyAll();
+    }
+    order.leave(write.turn);
+  }
+}

@@ -1,0 +1,181 @@
+package jpcache.cli;
+
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.BackingDevices;
+import jpcache.base.Sizes;
+import jpcache.cache.CacheOptions;
+import jpcache.cache.Durability;
+import jpcache.media.CacheInfo;
+import jpcache.media.CacheMedia;
+import jpcache.pmem.PmemFiles;
+import jpcache.pmem.PmemRegion;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/**
+ * One cache and its backing device, and how they are served: options of {@code serve}, and keys of
+ * the tables of its {@code --config} file.
+ */
+final class ExportOptions {
+  @Option(names = "--cache", paramLabel = "PATH", description = "The cache device.")
+  @Nullable String cache;
+
+  @Option(names = "--backing", paramLabel = "DEV", description = "The backing device.")
+  @Nullable String backing;
+
+  @Option(
+      names = "--create",
+      paramLabel = "SIZE",
+      converter = SizeConverter.class,
+      description = "Make the cache if its file does not exist: 512M or more.")
+  private @Nullable Long create;
+
+  @Option(
+      names = "--description",
+      paramLabel = "TEXT",
+      description = "What clients are told that the export is.")
+  private @Nullable String description;
+
+  @Option(names = "--read-only", description = "Refuse writes of clients.")
+  private boolean readOnly;
+
+  @Option(
+      names = "--durability",
+      paramLabel = "ack|flush",
+      defaultValue = "ACK",
+      description =
+          "When a write is durable: when it is answered (ack, the default), or after FLUSH, with"
+              + " FUA or after a second (flush, as the kernel does).")
+  private Durability durability;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "How many segments are filled side by side; by default one for each processor.")
+  private @Nullable Integer threads;
+
+  @Option(
+      names = "--dirty-age",
+      paramLabel = "SECONDS",
+      defaultValue = "5",
+      description = "Write data back when it has been dirty for so long; by default 5.")
+  private int dirtyAge;
+
+  @Option(
+      names = "--dirty-percent",
+      paramLabel = "N",
+      defaultValue = "25",
+      description = "Or when it makes up so much of the cache; by default 25.")
+  private int dirtyPercent;
+
+  @Option(
+      names = "--writeback-on-stop",
+      description = "Write everything back before ending; otherwise it is left for the next time.")
+  boolean writeBackOnStop;
+
+  @Option(
+      names = "--force",
+      description =
+          "Serve this backing device whatever the cache's label says, and label the cache for it.")
+  private boolean force;
+
+  @Mixin private CacheSettings settings;
+  @Mixin private PmemOption pmem;
+  @Mixin private BackingIo backingIo;
+
+  /**
+   * Opens both devices and the engine.
+   *
+   * @param notice takes what the user should know
+   */
+  ServedCache open(Consumer<String> notice) {
+    if (cache == null || backing == null) {
+      throw new WrongUsage((cache == null ? "cache" : "backing") + " is missing");
+    }
+    return open(cache, create, backing, notice);
+  }
+
+  /** The same with other devices than the user's. */
+  ServedCache open(
+      String cachePath, @Nullable Long createBytes, String backingPath, Consumer<String> notice) {
+    CacheOptions options = cacheOptions();
+    BackingDevice device = BackingDevices.open(backingPath, backingIo.options());
+    PmemRegion region;
+    try {
+      region = openCache(cachePath, createBytes, BackingLabel.of(device), notice);
+    } catch (Throwable e) {
+      device.close();
+      throw e;
+    }
+    ServedCache served = ServedCache.open(region, device, options);
+    tellKind(region, notice);
+    return served
+        .withDescription(description == null ? "jpcache of " + device.name() : description)
+        .withReadOnly(readOnly)
+        .withWriteBackOnStop(writeBackOnStop);
+  }
+
+  private CacheOptions cacheOptions() {
+    CacheOptions options =
+        CacheOptions.defaults()
+            .withDurability(durability)
+            .withWriteBack(1000 * dirtyAge, dirtyPercent);
+    if (threads == null) {
+      return options;
+    }
+    if (threads < 1 || threads > CacheOptions.MAX_LANES) {
+      throw new WrongUsage("--threads " + threads + ": not 1 to " + CacheOptions.MAX_LANES);
+    }
+    return options.withLanes(threads);
+  }
+
+  private PmemRegion openCache(
+      String path, @Nullable Long createBytes, BackingLabel label, Consumer<String> notice) {
+    PmemRegion region = openOrCreate(path, createBytes, label);
+    try {
+      CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
+      settings.requireAgreement(path, info);
+      label.check(region, force, notice);
+      return region;
+    } catch (Throwable e) {
+      region.close();
+      throw e;
+    }
+  }
+
+  private PmemRegion openOrCreate(String path, @Nullable Long createBytes, BackingLabel label) {
+    if (createBytes != null && !Files.exists(Path.of(path), LinkOption.NOFOLLOW_LINKS)) {
+      return new CacheMaker(settings, CacheInfo.GC_PERCENT_DEFAULT)
+          .create(path, createBytes, pmem.binding, label.ofNewCache());
+    }
+    PmemRegion region = PmemFiles.open(path, pmem.binding);
+    if (createBytes != null && createBytes != region.sizeBytes()) {
+      long sizeBytes = region.sizeBytes();
+      region.close();
+      throw new WrongUsage(
+          String.format(
+              "--create %s: the cache %s exists with %s",
+              Sizes.format(createBytes), path, Sizes.format(sizeBytes)));
+    }
+    return region;
+  }
+
+  private static void tellKind(PmemRegion region, Consumer<String> notice) {
+    switch (region.kind()) {
+      case REAL -> {}
+      case EMULATED ->
+          notice.accept(
+              region.name()
+                  + ": emulated persistent memory: a power cut loses it, a crash does not");
+      case NOT_PMEM ->
+          notice.accept(
+              region.name()
+                  + ": not persistent memory: every write goes through the kernel, slowly");
+    }
+  }
+}

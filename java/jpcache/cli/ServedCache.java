@@ -1,0 +1,136 @@
+package jpcache.cli;
+
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import jpcache.backing.BackingDevice;
+import jpcache.base.Errno;
+import jpcache.base.UserException;
+import jpcache.cache.Cache;
+import jpcache.cache.CacheOptions;
+import jpcache.nbd.Export;
+import jpcache.pmem.PmemRegion;
+
+/**
+ * One cache of a server: owns region, backing device, engine and its maintenance, and takes them
+ * down in order, once no client uses it any more.
+ */
+final class ServedCache implements AutoCloseable {
+  private static final Logger LOG = System.getLogger(ServedCache.class.getName());
+
+  private static final long STOP_TIMEOUT_MS = 5_000;
+
+  private final PmemRegion region;
+  private final BackingDevice backing;
+  private final Cache cache;
+  private final MaintenanceThread maintenance;
+  private String description;
+  private boolean readOnly;
+  private boolean writeBackOnStop;
+  private boolean inUse;
+
+  private ServedCache(PmemRegion region, BackingDevice backing, Cache cache) {
+    this.region = region;
+    this.backing = backing;
+    this.cache = cache;
+    this.description = "jpcache of " + backing.name();
+    maintenance = MaintenanceThread.start(cache);
+  }
+
+  /** Opens the cache. Takes region and backing device over, also when it fails. */
+  static ServedCache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
+    try {
+      return new ServedCache(region, backing, Cache.open(region, backing, options));
+    } catch (Throwable e) {
+      backing.close();
+      region.close();
+      throw e;
+    }
+  }
+
+  /** What clients are told that it is. */
+  ServedCache withDescription(String text) {
+    description = text;
+    return this;
+  }
+
+  ServedCache withReadOnly(boolean refuseWrites) {
+    readOnly = refuseWrites;
+    return this;
+  }
+
+  ServedCache withWriteBackOnStop(boolean wanted) {
+    writeBackOnStop = wanted;
+    return this;
+  }
+
+  /** The cache under a name that clients ask for. */
+  Export export(String name) {
+    return new Export(name, description, cache, readOnly);
+  }
+
+  String cachePath() {
+    return region.name();
+  }
+
+  String backingPath() {
+    return backing.name();
+  }
+
+  Cache cache() {
+    return cache;
+  }
+
+  long sizeBytes() {
+    return cache.sizeBytes();
+  }
+
+  /** Requests that wait for room do so no longer: a stop begins. */
+  void stopWaiting() {
+    cache.stopWaiting();
+  }
+
+  /**
+   * Clients are gone.
+   *
+   * @param answered false if some of their requests are still under way
+   */
+  void stopMaintenance(boolean answered) {
+    inUse |= !(maintenance.stop(STOP_TIMEOUT_MS) && answered);
+  }
+
+  /** Writes everything back, if that is wanted at the end and nothing is under way. */
+  void writeBackIfWanted() {
+    if (!writeBackOnStop || inUse) {
+      return;
+    }
+    int errno = cache.maintenance().writeBackAll();
+    if (errno != 0) {
+      throw new UserException(
+          "backing "
+              + backing.name()
+              + ": "
+              + Errno.text(errno)
+              + ": not everything could be written back; the cache keeps it for the next time");
+    }
+  }
+
+  /** Gives everything up where no client has come yet. */
+  void abandon() {
+    stopWaiting();
+    stopMaintenance(true);
+    close();
+  }
+
+  /** After {@link #stopMaintenance}. */
+  @Override
+  public void close() {
+    cache.close();
+    if (inUse) {
+      // Threads may still use the mapping: the end of the process will undo it.
+      LOG.log(Level.WARNING, "{0}: stopped with requests under way", backing.name());
+    } else {
+      backing.close();
+      region.close();
+    }
+  }
+}
