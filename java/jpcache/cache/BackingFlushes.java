@@ -38,8 +38,23 @@ final class BackingFlushes {
 
   private volatile long failures;
 
-  BackingFlushes(BackingDevice backing) {
+  /** Whether the device may hold writes of before that nothing vouches for. */
+  private volatile boolean unvouched;
+
+  /**
+   * None so far.
+   *
+   * @param unvouched whether another process may have left writes that are not flushed
+   */
+  BackingFlushes(BackingDevice backing, boolean unvouched) {
     this.backing = backing;
+    this.unvouched = unvouched;
+    due = unvouched;
+  }
+
+  /** Whether the device may hold writes of another process that no flush has vouched for. */
+  boolean isUnvouched() {
+    return unvouched;
   }
 
   /** How many flushes have failed; goes up before anybody is told, and before the next begins. */
@@ -107,6 +122,8 @@ final class BackingFlushes {
         addBad(begun, begun + 1);
         begun++;
         due |= vouching;
+      } else {
+        unvouched = false;
       }
       vouching = false;
       ended = begun;

@@ -24,6 +24,7 @@ import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.media.SharedZeros;
+import jpcache.media.Undrained;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
@@ -62,6 +63,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private volatile CacheInfo info;
   private volatile WritePolicy policy;
   private volatile boolean keysOutliveExtents;
+
+  /** A mode that is in force and not yet durable. Changed with the metadata writer's monitor. */
+  private volatile @Nullable CacheMode modeToStore;
+
   private final ExtentMap map;
   private final SegmentTable segments;
   private final ZeroExtents zeros;
@@ -112,7 +117,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     prefetches = new Prefetches(this);
-    directWrites = new DirectWrites(this, new BackingFlushes(backing), policy.isDirect());
+    directWrites =
+        new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
     writeBack =
         new WriteBack(
             media, region, segments, zeros, backing, tails, map, log.head(), directWrites);
@@ -121,8 +127,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   /**
-   * Opens the cache on a region: validates its media and replays its log. Nothing is written before
-   * the first request or step.
+   * Opens the cache on a region: validates its media, replays its log, and makes durable what it
+   * has found, should the last process have been killed before it could ({@link Undrained}).
    *
    * <p>The cache uses both devices but does not own them: whoever opened them closes them after it.
    *
@@ -137,6 +143,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
       replayed = new Replayed(media, backing.sizeBytes(), true);
     }
     requireRoomForLastKset(region, replayed.summary.head());
+    Undrained.drain(region, media, replayed.summary);
     return new Cache(region, backing, options, media, replayed);
   }
 
@@ -342,33 +349,62 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   /**
-   * Changes the mode. It is durable, and batches that begin behave so, when this returns. Safe at
-   * any time, a power cut included: keys of all modes mean the same.
+   * Changes the mode: batches that begin behave so when this returns. Safe at any time, a power cut
+   * included: keys of all modes mean the same.
    *
-   * @return what a change to a mode without dirty data is complete with; it has ended already if
-   *     there is nothing to bring to the backing device
+   * <p>A mode with direct writes is stored before the first of them, one without them when a flush
+   * has vouched for the last: whoever opens a cache in a mode with direct writes knows that the
+   * device may have lost some.
+   *
+   * @return ends when the mode is durable, and all is on the backing device if it is one without
+   *     dirty data
    */
   public Drain setMode(CacheMode mode) {
-    boolean leavesDirtyData;
+    boolean wasDirect;
     synchronized (metadata) { // excludes other writers of cache info
+      wasDirect = info.mode() != CacheMode.WRITE_BACK && info.mode() != CacheMode.WRITE_ONLY;
+      modeToStore = mode;
       WritePolicy next = WritePolicy.of(mode);
-      leavesDirtyData = next.isDirect() && !policy.isDirect();
-      CacheInfo changed = info.withMode(mode);
-      metadata.cacheInfo(changed);
-      info = changed;
+      if (next.isDirect() || !wasDirect) {
+        storeMode();
+      }
       policy = next;
+      if (!next.isDirect() && !wasDirect) {
+        Drain nothing = new Drain(0, false);
+        nothing.complete(0);
+        return nothing;
+      }
     }
-    if (leavesDirtyData) {
-      return drain();
+    return drain(true);
+  }
+
+  /** Makes the mode durable that was set, if it is not yet. */
+  void storeMode() {
+    synchronized (metadata) {
+      CacheMode mode = modeToStore;
+      if (mode != null) {
+        CacheInfo changed = info.withMode(mode);
+        metadata.cacheInfo(changed);
+        info = changed;
+        modeToStore = null;
+      }
     }
-    Drain nothing = new Drain(0);
-    nothing.complete(0);
-    return nothing;
+  }
+
+  /** A direct write has ended: a change of mode may wait for that. */
+  void directWriteLeft() {
+    if (modeToStore != null) {
+      wake();
+    }
   }
 
   /** Has everything that is dirty now brought to the backing device, at once. */
   public Drain drain() {
-    Drain drain = maintenance.drain();
+    return drain(false);
+  }
+
+  private Drain drain(boolean storesMode) {
+    Drain drain = maintenance.drain(storesMode);
     wake();
     return drain;
   }

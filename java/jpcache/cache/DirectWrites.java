@@ -82,6 +82,11 @@ final class DirectWrites {
     }
   }
 
+  /** Whether no write is staged, waits for its turn or is under way. */
+  synchronized boolean isQuiet() {
+    return bytes == 0;
+  }
+
   /** Nobody waits any more. */
   synchronized void close() {
     closed = true;
@@ -200,5 +205,6 @@ final class DirectWrites {
       notifyAll();
     }
     order.leave(write.turn);
+    cache.directWriteLeft();
   }
 }

@@ -20,8 +20,22 @@ public final class Drain implements Completion {
   private volatile long leftBytes;
   private volatile int errno = PENDING;
 
-  Drain(long leftBytes) {
+  /** Whether a mode is to be stored once all is there. */
+  final boolean storesMode;
+
+  /** The device has been asked to flush what direct writes have brought. */
+  private boolean flushes;
+
+  Drain(long leftBytes, boolean storesMode) {
     this.leftBytes = leftBytes;
+    this.storesMode = storesMode;
+  }
+
+  /** Whether the device has yet to be flushed for it. Once. */
+  boolean beginFlush() {
+    boolean first = !flushes;
+    flushes = true;
+    return first;
   }
 
   boolean hasBegun() {

@@ -108,7 +108,7 @@ final class Fills {
         return true;
       }
     }
-    return list.doubtful;
+    return list.doubtful || cache.directWrites().flushes().isUnvouched();
   }
 
   private void forgetSettled(FillList list) {

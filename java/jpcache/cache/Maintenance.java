@@ -54,7 +54,7 @@ public final class Maintenance {
     mark = cache.log().head().position();
     markNanos = nowNanos;
     ksetsClosedNanos = nowNanos;
-    directSinceNanos = nowNanos;
+    directSinceNanos = nowNanos - DIRECT_AGE_NANOS; // at once, if there is anything of before
   }
 
   /** How often write-back has failed; each time the batch was or will be tried again. */
@@ -121,8 +121,8 @@ public final class Maintenance {
   // ---- drains ----
 
   /** Any thread; the thread that steps is to be woken. */
-  Drain drain() {
-    Drain drain = new Drain(cache.dirtyBytes());
+  Drain drain(boolean storesMode) {
+    Drain drain = new Drain(cache.dirtyBytes(), storesMode);
     drains.add(drain);
     return drain;
   }
@@ -162,15 +162,27 @@ public final class Maintenance {
       return false;
     }
     BackingFlushes flushes = cache.directWrites().flushes();
-    if (flushes.isNeeded()) {
-      flushes.flush(drain);
-    } else {
-      drain.complete(0);
+    if (drain.storesMode && !cache.directWrites().isQuiet()) {
+      return false; // the last of them wakes this thread
     }
-    return true;
+    if (flushes.isNeeded() && drain.beginFlush()) {
+      flushes.flush(errno -> flushed(drain, errno));
+    } else if (!flushes.isNeeded()) {
+      flushed(drain, 0);
+    }
+    return drain.hasEnded();
   }
 
-  private boolean hasFailed(Drain drain, int errno) {
+  /** The last that a drain waits for. Any thread. */
+  private void flushed(Drain drain, int errno) {
+    if (errno == 0 && drain.storesMode) {
+      cache.storeMode();
+    }
+    drain.complete(errno);
+    cache.wake();
+  }
+
+  private static boolean hasFailed(Drain drain, int errno) {
     if (drain.hasBegun()) {
       drain.complete(errno);
     }
@@ -194,13 +206,19 @@ public final class Maintenance {
       return dueIn;
     }
     directSinceNanos = nowNanos;
-    flushes.flush(errno -> {
-      if (errno != 0) {
-        writeBackErrors.incrementAndGet();
-        lastErrno = errno;
-      }
-    });
+    flushes.flush(this::directWritesFlushed);
     return DIRECT_AGE_NANOS;
+  }
+
+  private void directWritesFlushed(int errno) {
+    if (errno != 0) {
+      writeBackErrors.incrementAndGet();
+      lastErrno = errno;
+    } else if (!cache.policy().isDirect()
+        && cache.batchesAreCurrent()
+        && cache.directWrites().isQuiet()) {
+      cache.storeMode(); // a drain that ended with an error has left it
+    }
   }
 
   // ---- write-back ----

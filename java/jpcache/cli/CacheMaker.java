@@ -25,7 +25,6 @@ final class CacheMaker {
   /** Creates a file of a size and makes an empty cache on it. */
   PmemRegion create(
       String path, long sizeBytes, @Nullable PmemBinding binding, @Nullable Label label) {
-    settings.modeToMake();
     MediaFormatter.checkSize(path, sizeBytes);
     PmemRegion region = PmemFiles.create(path, sizeBytes, binding);
     format(region, label);
@@ -34,7 +33,6 @@ final class CacheMaker {
 
   /** Makes an empty cache on an open device, if that loses nothing or the user has said so. */
   void format(PmemRegion region, boolean force, @Nullable Label label) {
-    settings.modeToMake();
     if (!force && CacheMedia.present(region.view())) {
       throw new UserException(contents(region) + "; use --force to throw it away");
     }

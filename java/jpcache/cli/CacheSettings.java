@@ -1,6 +1,8 @@
 package jpcache.cli;
 
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.stream.Collectors;
 import jpcache.base.UserException;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMode;
@@ -15,14 +17,51 @@ final class CacheSettings {
   static final class ModeConverter implements ITypeConverter<CacheMode> {
     @Override
     public CacheMode convert(String text) {
-      String wanted = text.toLowerCase(Locale.ROOT).replace("-", "");
-      for (CacheMode mode : CacheMode.values()) {
-        if (mode.toString().replace("-", "").equals(wanted)) {
-          return mode;
-        }
+      CacheMode mode = modeOf(text);
+      if (mode == null) {
+        throw new TypeConversionException(MODES);
       }
-      throw new TypeConversionException("no such cache mode; there is write-back");
+      return mode;
     }
+  }
+
+  private static final String MODES =
+      "no such cache mode; there are "
+          + Arrays.stream(CacheMode.values())
+              .map(CacheMode::toString)
+              .collect(Collectors.joining(", "));
+
+  private static @Nullable CacheMode modeOf(String text) {
+    String wanted = text.toLowerCase(Locale.ROOT).replace("-", "");
+    for (CacheMode mode : CacheMode.values()) {
+      if (mode.toString().replace("-", "").equals(wanted)) {
+        return mode;
+      }
+    }
+    return null;
+  }
+
+  /**
+   * The mode of this name, with or without its hyphen.
+   *
+   * @throws UserException if there is none
+   */
+  static CacheMode parseMode(String text) {
+    CacheMode mode = modeOf(text);
+    if (mode == null) {
+      throw new UserException("mode " + text + ": " + MODES);
+    }
+    return mode;
+  }
+
+  /** What the user of a mode should know; null if there is nothing. */
+  static @Nullable String kernelNotice(String cache, CacheMode mode) {
+    return mode == CacheMode.WRITE_BACK
+        ? null
+        : cache
+            + ": the kernel attaches no cache in mode "
+            + mode
+            + "; `jpcache set mode write-back` changes back while it is served";
   }
 
   @Option(names = "--data-crc", description = "Keep a checksum of all cached data.")
@@ -32,23 +71,28 @@ final class CacheSettings {
       names = "--mode",
       paramLabel = "MODE",
       converter = ModeConverter.class,
-      description = "The cache mode: write-back.")
+      description =
+          "The cache mode: write-back (the default), write-through, write-around or write-only.")
   @Nullable CacheMode mode;
 
   /** The mode of a cache that is to be made. */
   CacheMode modeToMake() {
-    if (mode != null && mode != CacheMode.WRITE_BACK) {
-      throw new UserException(
-          "--mode " + mode + ": only write-back can be served so far, here and by the kernel");
-    }
-    return CacheMode.WRITE_BACK;
+    return mode == null ? CacheMode.WRITE_BACK : mode;
   }
 
   /** Refuses options that an existing cache contradicts. */
   void requireAgreement(String cache, CacheInfo info) {
     if (mode != null && mode != info.mode()) {
       throw new UserException(
-          "--mode " + mode + ": the cache " + cache + " has mode " + info.mode());
+          "--mode "
+              + mode
+              + ": the cache "
+              + cache
+              + " has mode "
+              + info.mode()
+              + "; serve it so, then change it with `jpcache set mode "
+              + mode
+              + "`");
     }
     if (dataCrc && !info.dataCrc()) {
       throw new UserException(

@@ -140,6 +140,10 @@ final class ExportOptions {
     try {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       settings.requireAgreement(path, info);
+      String kernelNotice = CacheSettings.kernelNotice(path, info.mode());
+      if (kernelNotice != null) {
+        notice.accept(kernelNotice);
+      }
       label.check(region, force, notice);
       return region;
     } catch (Throwable e) {

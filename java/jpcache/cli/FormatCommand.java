@@ -82,6 +82,10 @@ final class FormatCommand implements Callable<Integer> {
           info.segments(),
           info.mode(),
           info.dataCrc() ? "on" : "off");
+      String notice = CacheSettings.kernelNotice(cache, info.mode());
+      if (notice != null) {
+        spec.commandLine().getErr().println(Failures.oneLine("jpcache: " + notice));
+      }
     }
     return ExitCode.OK;
   }

@@ -6,15 +6,16 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BiConsumer;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import jpcache.base.UserException;
-import jpcache.cache.Cache;
 import jpcache.control.ControlCommand;
 import jpcache.control.ControlCommand.Answer;
 import jpcache.control.ControlPaths;
 import jpcache.control.ControlServer;
+import jpcache.media.CacheMode;
 import jpcache.metrics.MetricsServer;
 import jpcache.metrics.Registry;
 import org.jspecify.annotations.Nullable;
@@ -44,16 +45,17 @@ final class Oversight implements AutoCloseable {
   }
 
   /** Changes a setting of a cache to a value as the user wrote it. */
-  private interface Setting extends BiConsumer<Cache, String> {}
+  private interface Setting extends BiFunction<ServedCache, String, Answer> {}
 
   /** Does what a command asks for, to one of the server's caches. */
   private interface Action {
     Answer run(String export, ServedCache cache, List<String> arguments);
   }
 
-  private static final Map<String, Setting> SETTINGS =
-      Map.of("gc-percent", Oversight::setGcPercent);
+  private final Map<String, Setting> settings =
+      new TreeMap<>(Map.of("gc-percent", Oversight::setGcPercent, "mode", this::setMode));
 
+  private final Drains drains = new Drains();
   private final Serving serving;
   private final StopSignal stop;
   private final Registry registry = new Registry();
@@ -134,6 +136,7 @@ final class Oversight implements AutoCloseable {
     return Map.of(
         "status", forOne(meant, this::status),
         "set", forOne(meant, this::set),
+        "flush", forOne(meant, this::flush),
         "stop", this::stop);
   }
 
@@ -179,23 +182,43 @@ final class Oversight implements AutoCloseable {
 
   private Answer set(String export, ServedCache cache, List<String> arguments) {
     requireCount("set", arguments, 2);
-    Setting setting = SETTINGS.get(arguments.getFirst());
+    Setting setting = settings.get(arguments.getFirst());
     if (setting == null) {
       throw new UserException(
           "no such setting: "
               + arguments.getFirst()
-              + "; there is "
-              + String.join(", ", SETTINGS.keySet()));
+              + "; there are "
+              + String.join(", ", settings.keySet()));
     }
-    setting.accept(cache.cache(), arguments.getLast());
-    return Answer.of();
+    return setting.apply(cache, arguments.getLast());
   }
 
-  private static void setGcPercent(Cache cache, String value) {
+  private static Answer setGcPercent(ServedCache cache, String value) {
     if (!value.matches("\\d{1,3}")) {
       throw new UserException("gc-percent " + value + ": not a whole number");
     }
-    cache.setGcPercent(Integer.parseInt(value));
+    cache.cache().setGcPercent(Integer.parseInt(value));
+    return Answer.of();
+  }
+
+  private Answer setMode(ServedCache cache, String value) {
+    CacheMode mode = CacheSettings.parseMode(value);
+    Answer begun = drains.begun(cache.cache().setMode(mode), cache.backingPath());
+    List<String> lines = new ArrayList<>(begun.lines());
+    String notice = CacheSettings.kernelNotice(cache.cachePath(), mode);
+    if (notice != null) {
+      lines.add(SetCommand.NOTICE + notice);
+    }
+    return new Answer(lines, null);
+  }
+
+  /** Begins one, or looks how it stands with the one of this number. */
+  private Answer flush(String export, ServedCache cache, List<String> arguments) {
+    if (arguments.isEmpty()) {
+      return drains.begun(cache.cache().drain(), cache.backingPath());
+    }
+    requireCount("flush", arguments, 1);
+    return drains.look(arguments.getFirst());
   }
 
   private Answer stop(List<String> arguments) {
@@ -207,6 +230,11 @@ final class Oversight implements AutoCloseable {
     if (arguments.size() != count) {
       throw new UserException(command + ": takes " + count + " arguments, got " + arguments.size());
     }
+  }
+
+  /** Tells those who wait for the end of the process that not all went well. */
+  void tellStopFailed(String why) {
+    control.forEach(socket -> socket.tell(StopCommand.FAILED + why));
   }
 
   /** When this returns, nobody asks any more. */

@@ -1,8 +1,12 @@
 package jpcache.cli;
 
+import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import jpcache.base.Sizes;
 import jpcache.control.ControlClient;
 import jpcache.control.ControlPaths;
 import org.jspecify.annotations.Nullable;
@@ -14,6 +18,8 @@ import picocli.CommandLine.Spec;
 /** The options of every command for a running server: {@code @Mixin RunningServer server}. */
 final class RunningServer {
   private static final long ANSWER_TIMEOUT_MS = 30_000;
+  private static final long MAX_PAUSE_MS = 500;
+  private static final long TELL_NANOS = TimeUnit.SECONDS.toNanos(2);
 
   @Spec(Spec.Target.MIXEE)
   private CommandSpec spec;
@@ -41,6 +47,36 @@ final class RunningServer {
    */
   List<String> ask(String... words) {
     return ask(ANSWER_TIMEOUT_MS, words);
+  }
+
+  /**
+   * Waits for a drain that an answer tells of, and says every few seconds how much is left.
+   *
+   * @throws jpcache.base.UserException if the backing device fails, or the server is gone
+   */
+  void awaitDrain(List<String> answer, PrintWriter err) {
+    List<String> words = drain(answer);
+    long toldNanos = System.nanoTime();
+    for (long pauseMs = 10; !words.isEmpty(); pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+      long nowNanos = System.nanoTime();
+      if (nowNanos - toldNanos > TELL_NANOS) {
+        toldNanos = nowNanos;
+        err.println("jpcache: " + Sizes.format(Long.parseLong(words.getLast())) + " left");
+        err.flush();
+      }
+      LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(pauseMs));
+      words = drain(ask("flush", words.getFirst()));
+    }
+  }
+
+  /** Number and bytes that are left of the drain in an answer; empty if there is none. */
+  private static List<String> drain(List<String> answer) {
+    for (String line : answer) {
+      if (line.matches(Drains.LINE + "\\d{1,9} \\d{1,18}")) {
+        return List.of(line.substring(Drains.LINE.length()).split(" ", -1));
+      }
+    }
+    return List.of();
   }
 
   List<String> ask(long timeoutMs, String... words) {

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import jpcache.base.UserException;
 import jpcache.nbd.NbdServerOptions;
 import jpcache.nbd.NbdUri;
 import org.jspecify.annotations.Nullable;
@@ -131,14 +132,23 @@ final class ServeCommand implements Callable<Integer> {
                 NbdServerOptions.defaults().withListening(plan.listening()),
                 plan.open().get(),
                 plan.defaultExport());
-        Oversight _ =
+        Oversight watched =
             Oversight.start(
                 serving, stop, plan.oversight(), plan.listening().insecure(), this::notice)) {
       served.run();
       ready(serving);
       stop.await();
       serving.stop();
+      writeBackIfWanted(serving, watched);
+    }
+  }
+
+  private static void writeBackIfWanted(Serving serving, Oversight watched) {
+    try {
       serving.writeBackIfWanted();
+    } catch (UserException e) {
+      watched.tellStopFailed(String.valueOf(e.getMessage()));
+      throw e;
     }
   }
 

@@ -100,8 +100,15 @@ final class ServedCache implements AutoCloseable {
 
   /** Writes everything back, if that is wanted at the end and nothing is under way. */
   void writeBackIfWanted() {
-    if (!writeBackOnStop || inUse) {
+    if (!writeBackOnStop) {
       return;
+    }
+    if (inUse) {
+      throw new UserException(
+          "backing "
+              + backing.name()
+              + ": requests did not end in time: nothing was written back at the end; the cache"
+              + " keeps it for the next time");
     }
     int errno = cache.maintenance().writeBackAll();
     if (errno != 0) {

@@ -1,11 +1,13 @@
 package jpcache.cli;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import jpcache.backing.BackingDevice;
+import jpcache.base.UserException;
 import jpcache.cache.CacheOptions;
 import jpcache.metrics.Registry;
 import jpcache.nbd.Exports;
@@ -122,9 +124,23 @@ final class Serving implements AutoCloseable {
     distinct.forEach(cache -> cache.stopMaintenance(answered));
   }
 
-  /** Writes back what is to be written back at the end; {@link #stop} comes before. */
+  /**
+   * Writes back what is to be written back at the end; {@link #stop} comes before.
+   *
+   * @throws UserException the first failure, once all have had their turn
+   */
   void writeBackIfWanted() {
-    distinct.forEach(ServedCache::writeBackIfWanted);
+    List<UserException> failures = new ArrayList<>();
+    for (ServedCache cache : distinct) {
+      try {
+        cache.writeBackIfWanted();
+      } catch (UserException e) {
+        failures.add(e);
+      }
+    }
+    if (!failures.isEmpty()) {
+      throw failures.getFirst();
+    }
   }
 
   /** Answers what is under way, makes it durable and gives everything up, in this order. */

@@ -1,27 +1,47 @@
 package jpcache.cli;
 
+import java.io.PrintWriter;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** {@code jpcache set}. */
 @Command(
     name = "set",
-    description = "Change a setting of a running server, at once and for good: gc-percent N.")
+    description = {
+      "Change a setting of a running server, at once and for good.",
+      "gc-percent N: collect garbage above this share of used segments, 0 to 90.",
+      "mode M: write-back, write-through, write-around or write-only. A change to a mode without"
+          + " dirty data waits until what is dirty has been written back."
+    })
 final class SetCommand implements Callable<Integer> {
-  @Parameters(index = "0", paramLabel = "SETTING", description = "gc-percent")
+  /** What a line of the answer begins with that the user should see. */
+  static final String NOTICE = "notice ";
+
+  @Spec private CommandSpec spec;
+
+  @Parameters(index = "0", paramLabel = "SETTING", description = "gc-percent or mode")
   private String setting;
 
-  @Parameters(index = "1", paramLabel = "VALUE", description = "Its new value: 0 to 90.")
+  @Parameters(index = "1", paramLabel = "VALUE", description = "Its new value.")
   private String value;
 
   @Mixin private RunningServer server;
 
   @Override
   public Integer call() {
-    server.ask("set", setting, value);
+    PrintWriter err = spec.commandLine().getErr();
+    List<String> answer = server.ask("set", setting, value);
+    answer.stream()
+        .filter(line -> line.startsWith(NOTICE))
+        .forEach(line -> err.println("jpcache: " + line.substring(NOTICE.length())));
+    err.flush();
+    server.awaitDrain(answer, err);
     return ExitCode.OK;
   }
 }

@@ -2,6 +2,7 @@ package jpcache.cli;
 
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
+import jpcache.base.UserException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -14,11 +15,18 @@ final class StopCommand implements Callable<Integer> {
   /** With --writeback-on-stop it takes as long as the backing device does. */
   private static final long STOP_TIMEOUT_MS = TimeUnit.DAYS.toMillis(1);
 
+  /** What a line of the answer begins with if the server ends without having done all. */
+  static final String FAILED = "failed ";
+
   @Mixin private RunningServer server;
 
   @Override
   public Integer call() {
-    server.askWhole(STOP_TIMEOUT_MS, "stop");
+    for (String line : server.askWhole(STOP_TIMEOUT_MS, "stop")) {
+      if (line.startsWith(FAILED)) {
+        throw new UserException(line.substring(FAILED.length()));
+      }
+    }
     return ExitCode.OK;
   }
 }

@@ -6,10 +6,12 @@ import java.lang.System.Logger.Level;
 import java.net.ConnectException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.Selector;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -149,8 +151,23 @@ public final class ControlServer implements AutoCloseable {
       if (end == null) {
         peer.close();
       } else {
-        held.add(peer);
+        synchronized (held) {
+          held.add(peer);
+        }
         end.run();
+      }
+    }
+  }
+
+  /** Adds a line to the answers of those who wait for the end of the process. */
+  public void tell(String line) {
+    synchronized (held) {
+      for (SocketChannel peer : held) {
+        try {
+          peer.write(ByteBuffer.wrap((printable(line) + "\n").getBytes(StandardCharsets.UTF_8)));
+        } catch (IOException e) {
+          LOG.log(Level.DEBUG, "a peer that waits for the end is gone: " + e.getMessage());
+        }
       }
     }
   }

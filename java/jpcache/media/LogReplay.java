@@ -32,6 +32,8 @@ public final class LogReplay {
    * What a replay found besides the keys.
    *
    * @param head key_head: where the log ends and goes on growing
+   * @param newest where its newest kset begins, an ordinary or a last one; the head if there is
+   *     none
    * @param used the cache segments that hold ksets of the log, or data that a live key points to
    * @param logSegments those of them that hold ksets
    * @param keys how many live keys there were
@@ -44,6 +46,7 @@ public final class LogReplay {
    */
   public record Summary(
       Position head,
+      Position newest,
       BitSet used,
       BitSet logSegments,
       long keys,
@@ -68,10 +71,12 @@ public final class LogReplay {
     long ksets = 0;
     long dirtyBytes = 0;
     long allBytes = 0;
+    Position newest = reader.head();
     boolean dirty = false;
     while (reader.next()) {
       Kset kset = reader.kset();
-      if (!dirty && reader.ksetPosition().equals(media.dirtyTail())) {
+      newest = reader.ksetPosition();
+      if (!dirty && newest.equals(media.dirtyTail())) {
         dirty = true;
         visitor.dirtyFromHere();
       }
@@ -105,6 +110,7 @@ public final class LogReplay {
     }
     return new Summary(
         reader.head(),
+        newest,
         used,
         (BitSet) reader.segmentsVisited().clone(),
         live,

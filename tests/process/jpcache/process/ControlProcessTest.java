@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -13,6 +14,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -112,6 +114,81 @@ class ControlProcessTest {
     try (Server _ = serve()) {
       assertEquals("41", value(ask("status").succeeded(), "gc_percent"));
     }
+  }
+
+  private byte backingByte(long offset) throws IOException {
+    try (var file = new RandomAccessFile(media.backing().toFile(), "r")) {
+      file.seek(offset);
+      return file.readByte();
+    }
+  }
+
+  private static byte[] block(int fill) {
+    byte[] block = new byte[4096];
+    Arrays.fill(block, (byte) fill);
+    return block;
+  }
+
+  @Test
+  void aModeIsChangedAtOnceAndForGoodAndDirtyDataIsDrained() throws Exception {
+    try (Server server = serve("--dirty-age", "3600");
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      client.write(0, block(1));
+      Jpcache.Result changed = ask("set", "mode", "write-through").succeeded();
+      assertTrue(changed.err().contains("the kernel"), changed::toString);
+      assertTrue(changed.err().contains("set mode write-back"), changed::toString);
+      assertEquals(1, backingByte(0), "drained");
+      client.write(4096, block(2));
+      assertEquals(2, backingByte(4096), "through");
+      assertEquals("write-through", value(ask("status").succeeded(), "mode"));
+      ask("set", "mode", "sideways").failedSaying("sideways", "write-around");
+      assertEquals(0, server.terminate(), server::stderr);
+    }
+    try (Server server = serve()) {
+      assertTrue(server.stderr().contains("write-through"), server::stderr);
+      assertEquals("", ask("set", "mode", "write-back").succeeded().err());
+      assertEquals("write-back", value(ask("status").succeeded(), "mode"));
+    }
+  }
+
+  @Test
+  void flushBringsEverythingToTheBackingDevice() throws Exception {
+    try (Server _ = serve("--dirty-age", "3600");
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      client.write(0, block(1));
+      assertEquals(0, backingByte(0));
+      ask("flush").succeeded();
+      assertEquals(1, backingByte(0));
+      assertEquals("0", value(ask("status").succeeded(), "jpcache_dirty_bytes"));
+    }
+  }
+
+  /** A limit on the size of files makes a device whose end cannot be written. */
+  private Server serveWithBrokenEnd(String... options) {
+    List<String> all = new ArrayList<>(List.of(media.serveOptions(options)));
+    all.addFirst("serve");
+    List<String> shell = List.of("bash", "-c", "ulimit -f 32768; exec \"$@\"", "bash");
+    ProcessBuilder limited = command(all.toArray(String[]::new));
+    limited.command().addAll(0, shell);
+    return Server.launch(limited).awaitReady();
+  }
+
+  @Test
+  void whatCannotBeWrittenBackIsToldByFlushAndByStop() throws Exception {
+    try (Server server = serveWithBrokenEnd("--writeback-on-stop", "--dirty-age", "3600");
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      client.write(BACKING_BYTES - 4096, block(1));
+      ask("flush").failedSaying(media.backing().toString(), "File too large", "4 KiB");
+      ask("stop").failedSaying(media.backing().toString(), "File too large", "keeps it");
+      assertEquals(1, server.awaitExit(), server::stderr);
+    }
+    try (Server _ = serve()) {
+      ask("flush").succeeded();
+    }
+    assertEquals(1, backingByte(BACKING_BYTES - 4096), "nothing was lost");
   }
 
   @Test

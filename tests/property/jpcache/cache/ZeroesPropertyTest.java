@@ -12,14 +12,15 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import jpcache.Seeds;
-import jpcache.backing.PowerCutBacking;
+import jpcache.backing.SimBacking;
 import jpcache.base.UserException;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
-import jpcache.pmem.CutRegion;
-import jpcache.pmem.MemoryRegion;
+import jpcache.pmem.Remains;
+import jpcache.pmem.SimPmem;
+import jpcache.support.Power;
 import jpcache.tools.LogicalView;
 import jpcache.tools.fsck.Fsck;
 import jpcache.tools.fsck.FsckReport;
@@ -35,7 +36,7 @@ import org.junit.jupiter.api.Timeout;
 class ZeroesPropertyTest {
   private static final int LOGICAL_SECTORS = (10 << 20) / SECTOR;
   private static final int FREE_SEGMENTS = 6;
-  private static final int LIVES = Integer.getInteger("jpcache.zeroes.lives", 40);
+  private static final int LIVES = Integer.getInteger("jpcache.zeroes.lives", 20);
 
   /** What a sector holds after an operation: zeros, or the sector's content of that number. */
   private record Operation(int from, int to, int version, boolean zeros) {
@@ -60,37 +61,39 @@ class ZeroesPropertyTest {
   private int zeroings;
   private int collections;
 
+  private final Power power = new Power();
+  private final SimBacking backing =
+      new SimBacking(
+          SectorModel.firstContent(LOGICAL_SECTORS), SECTOR, false, random.nextLong(), power);
+
   @Test
   @Timeout(600)
   void whatZerosHaveCoveredNeverComesBack() {
-    PowerCutBacking backing = new PowerCutBacking(SectorModel.firstContent(LOGICAL_SECTORS), 512);
-    try (MemoryRegion memory = new MemoryRegion(512L << 20)) {
+    try (SimPmem memory = new SimPmem(512L << 20, power)) {
       MediaFormatter.format(memory, random.nextBoolean(), CacheMode.WRITE_BACK, 20);
       for (int life = 0; life < LIVES; life++) {
         if (random.nextInt(4) == 0) {
-          rescue(memory, backing);
+          rescue(memory);
         } else {
-          live(memory, backing);
+          live(memory);
         }
-        checkMedia(memory, backing);
+        Remains remains = memory.remains();
+        remains.leave(remains.random(random));
+        backing.crash(random);
+        checkMedia(memory);
       }
     }
     System.out.printf(
         "ZeroesPropertyTest: %d lives, %d cut short, %d ranges zeroed, %d collections%n",
         LIVES, cuts, zeroings, collections);
     assertTrue(cuts > LIVES / 10, "most lives end at once: " + cuts);
-    assertTrue(zeroings > LIVES && collections > LIVES / 2, "hardly anything happened");
+    assertTrue(zeroings > LIVES && collections > LIVES / 4, "hardly anything happened");
   }
 
-  private long drainsUntilCut() {
-    return random.nextInt(4) == 0 ? Long.MAX_VALUE : random.nextInt(600);
-  }
-
-  private void live(MemoryRegion memory, PowerCutBacking backing) {
-    CutRegion region = new CutRegion(memory, drainsUntilCut(), random);
+  private void live(SimPmem memory) {
     Cache cache =
         Cache.open(
-            region,
+            memory,
             backing,
             CacheOptions.defaults()
                 .withLanes(1 + random.nextInt(3))
@@ -100,29 +103,27 @@ class ZeroesPropertyTest {
     while (cache.segments().count() - cache.segments().usedCount() > FREE_SEGMENTS) {
       cache.segments().takeForData();
     }
+    power.cutAfter(random.nextInt(4) == 0 ? Long.MAX_VALUE : random.nextInt(800));
     try (BlockQueue queue = cache.openQueue()) {
-      for (int i = 0; i < 300; i++) {
-        step(cache, queue, backing);
+      for (int i = 0; i < 100; i++) {
+        step(cache, queue);
       }
-      cuts--;
-    } catch (CutRegion.PowerCut e) {
-      // some of what was pending may have survived
+    } catch (Power.Cut e) {
+      cuts++;
     }
-    cuts++;
-    backing.powerCut(random);
+    power.stay();
   }
 
-  private void step(Cache cache, BlockQueue queue, PowerCutBacking backing) {
+  private void step(Cache cache, BlockQueue queue) {
     switch (random.nextInt(10)) {
       case 0, 1, 2 -> write(queue);
       case 3, 4 -> zero(queue);
       case 5, 6 -> commit(cache, queue);
       case 7, 8 -> {
         commit(cache, queue);
-        boolean fails = random.nextInt(3) == 0;
-        backing.failAfter(fails ? random.nextInt(6) : Long.MAX_VALUE);
+        backing.fail(random.nextInt(3) == 0 ? 200 : 0);
         maintain(cache);
-        backing.failAfter(Long.MAX_VALUE);
+        backing.fail(0);
         check(queue);
       }
       default -> {
@@ -130,6 +131,7 @@ class ZeroesPropertyTest {
         check(queue);
       }
     }
+    power.check();
   }
 
   private void write(BlockQueue queue) {
@@ -164,6 +166,7 @@ class ZeroesPropertyTest {
   }
 
   private void acknowledged(Operation done, int errno) {
+    power.check();
     assertEquals(0, errno, "seed " + seed);
     pending.remove(done);
     Arrays.fill(expected, done.from, done.to, done.zeros ? -done.version : done.version);
@@ -192,6 +195,7 @@ class ZeroesPropertyTest {
     int[] result = {-1};
     queue.read(
         (long) sector * SECTOR, count * SECTOR, buffer.address(), errno -> result[0] = errno);
+    power.check();
     assertEquals(0, result[0], "seed " + seed);
     for (int i = 0; i < count; i++) {
       if (!holds(i, sector + i, expected[sector + i])) {
@@ -227,10 +231,9 @@ class ZeroesPropertyTest {
   }
 
   /** Cut off somewhere, or not. */
-  private void rescue(MemoryRegion memory, PowerCutBacking backing) {
-    CutRegion region = new CutRegion(memory, random.nextInt(4), random);
-    backing.failAfter(random.nextBoolean() ? Long.MAX_VALUE : random.nextInt(20));
+  private void rescue(SimPmem memory) {
     Rescue.Options options = new Rescue.Options(false, false, 1 + random.nextInt(4));
+    power.cutAfter(random.nextInt(60));
     try {
       new Rescue(
               CacheMedia.read("cache", memory.view()),
@@ -238,15 +241,15 @@ class ZeroesPropertyTest {
               options,
               notice -> fail(notice),
               (done, of) -> {})
-          .run(region);
-    } catch (CutRegion.PowerCut | UserException e) {
-      // it is run again, or the cache is served
+          .run(memory);
+    } catch (Power.Cut | UserException e) {
+      cuts++; // it is run again, or the cache is served
     }
-    backing.powerCut(random);
+    power.stay();
   }
 
   /** What independent readers make of what is left; it is what is expected from then on. */
-  private void checkMedia(MemoryRegion memory, PowerCutBacking backing) {
+  private void checkMedia(SimPmem memory) {
     FsckReport report = new Fsck("cache", memory.view(), backing, false, phase -> {}).run();
     assertEquals(0, report.problems(), () -> report + ", seed " + seed);
     new LogicalView(CacheMedia.read("cache", memory.view()), backing).read(0, buffer);

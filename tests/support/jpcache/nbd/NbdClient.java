@@ -79,6 +79,10 @@ public final class NbdClient implements AutoCloseable {
   private final Map<Long, Integer> readLengths = new HashMap<>();
   private long nextCookie = 1;
   private boolean zeroes = true;
+
+  /** Guards the engine: one thread sends, another receives. */
+  private final Object tlsLock = new Object();
+
   private @Nullable TlsClient tls;
   private ByteBuffer decrypted = ByteBuffer.allocate(0);
 
@@ -366,7 +370,7 @@ public final class NbdClient implements AutoCloseable {
     byte[] plain = new byte[bytes.remaining()];
     bytes.get(plain);
     byte[] encrypted;
-    synchronized (tls) {
+    synchronized (tlsLock) {
       tls.write(plain);
       encrypted = tls.take();
     }
@@ -399,7 +403,7 @@ public final class NbdClient implements AutoCloseable {
       if (channel.read(encrypted) < 0) {
         return -1;
       }
-      synchronized (tls) {
+      synchronized (tlsLock) {
         tls.offer(Arrays.copyOf(encrypted.array(), encrypted.position()));
         decrypted = ByteBuffer.wrap(tls.read());
       }

@@ -52,6 +52,7 @@ class CacheModesTest {
     queue.close();
     cache = make(mode);
     queue = cache.openQueue();
+    settle(); // the device is flushed once before anything of it is cached
   }
 
   /** As after a power cut: nothing is told to the engine. */
@@ -234,7 +235,7 @@ class CacheModesTest {
   @ParameterizedTest
   @EnumSource(value = CacheMode.class, names = "WRITE_BACK", mode = Mode.EXCLUDE)
   void aModeIsDurable(CacheMode mode) {
-    cache.setMode(mode);
+    assertEquals(mode == CacheMode.WRITE_ONLY, cache.setMode(mode).hasEnded());
     assertEquals(mode, CacheMedia.read("media", region.view()).info().mode());
     reopen();
     assertEquals(mode, cache.mode());
@@ -319,9 +320,46 @@ class CacheModesTest {
   @Test
   void backInWriteBackWritesStayInTheCache() {
     begin(CacheMode.WRITE_AROUND);
-    assertTrue(cache.setMode(CacheMode.WRITE_BACK).hasEnded());
+    write(BLOCK, 1);
+    Drain drain = cache.setMode(CacheMode.WRITE_BACK);
     write(0, 1);
     assertEquals(0, onDevice(0));
     assertTrue(isCached(0));
+    assertEquals(CacheMode.WRITE_AROUND, onMedia(), "nothing vouches for the last direct write");
+    cache.maintenance().step(now);
+    cache.maintenance().step(now);
+    assertTrue(drain.hasEnded());
+    assertEquals(CacheMode.WRITE_BACK, onMedia());
+  }
+
+  @Test
+  void aChangeBackThatTheDeviceFailsIsMadeDurableLater() {
+    begin(CacheMode.WRITE_AROUND);
+    write(BLOCK, 1);
+    backing.failWrites(Errno.EIO);
+    Drain drain = cache.setMode(CacheMode.WRITE_BACK);
+    settle();
+    assertEquals(Errno.EIO, drain.errno());
+    assertEquals(CacheMode.WRITE_AROUND, onMedia());
+    backing.failWrites(0);
+    settle();
+    assertEquals(CacheMode.WRITE_BACK, onMedia());
+  }
+
+  /** Another process may have left writes that a power cut would take away. */
+  @Test
+  void nothingIsCachedOfADeviceThatWasWrittenAroundBeforeItIsFlushed() {
+    begin(CacheMode.WRITE_AROUND);
+    write(0, 1);
+    reopen();
+    read(0);
+    assertFalse(isCached(0));
+    settle();
+    read(0);
+    assertTrue(isCached(0));
+  }
+
+  private CacheMode onMedia() {
+    return CacheMedia.read("media", region.view()).info().mode();
   }
 }
