@@ -129,11 +129,7 @@ final class ServeCommand implements Callable<Integer> {
     try (Serving serving = Serving.start(plan.server(), plan.open().get(), plan.defaultExport());
         Oversight watched =
             Oversight.start(
-                serving,
-                stop,
-                plan.oversight(),
-                plan.listening().insecure(),
-                this::notice)) {
+                serving, stop, plan.oversight(), plan.listening().insecure(), this::notice)) {
       served.run();
       ready(serving);
       stop.await();
