@@ -88,7 +88,7 @@ final class ConfigFile {
     }
     for (String name : tables.keySet()) {
       if (!(tables.get(List.of(name)) instanceof TomlTable table)) {
-        throw wrong(tables, "[export]", name, "must be a table: write [export." + name + "]");
+        throw wrong(tables, "[export] ", name, "must be a table: write [export." + name + "]");
       }
       ExportOptions options = new ExportOptions();
       apply(name, table, List.of(options));
@@ -167,7 +167,7 @@ final class ConfigFile {
         switch (value) {
           case String text -> "\"" + text + "\"";
           case TomlTable _ -> "{...}";
-          case TomlArray array -> array.toJson();
+          case TomlArray _ -> "[...]";
           case null, default -> String.valueOf(value);
         };
     var position = table.inputPositionOf(List.of(key));

@@ -6,6 +6,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -25,6 +26,7 @@ import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
 import jpcache.tools.LogicalView;
+import jpcache.tools.fsck.Problems;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,6 +39,11 @@ import org.jspecify.annotations.Nullable;
 final class EngineHistory implements AutoCloseable {
   private static final int QUEUE_BUFFER_BYTES = 24 << 20;
   private static final int MAX_WRITE_SECTORS = (8 << 20) / SECTOR;
+
+  /** Of one subtree, so that it is one key and enters as a whole. */
+  private static final int MAX_ZERO_SECTORS = (1 << 20) / SECTOR;
+
+  private static final int SUBTREE_SECTORS = Layout.SUBTREE_BYTES / SECTOR;
   private static final long MAX_WAITING_BYTES = 40L << 20;
   private static final int QUEUES = 3;
   private static final int READS = 3;
@@ -60,6 +67,11 @@ final class EngineHistory implements AutoCloseable {
 
   private int applied;
   private int version;
+
+  /** Which writes were of zeros, and for each sector the newest of those. */
+  private final BitSet zeroWrites = new BitSet();
+
+  private final int[] lastZeros;
 
   private final PrefixCheck prefix;
   private final List<Client> clients = new ArrayList<>();
@@ -108,6 +120,7 @@ final class EngineHistory implements AutoCloseable {
     backing = new SimBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
     visible = new int[sectors];
     durable = new int[sectors];
+    lastZeros = new int[sectors];
     prefix = new PrefixCheck(region, backing, sectors, setting);
     scratch = arena.allocate((long) sectors * SECTOR, 4096);
     for (int i = 0; i < READS; i++) {
@@ -125,6 +138,8 @@ final class EngineHistory implements AutoCloseable {
   /** What a history has been through: a test that claims much should have seen much. */
   static final class Counts {
     long writtenBytes;
+    long zeroedBytes;
+    long checks;
     long waited;
     long openings;
     long batches;
@@ -134,6 +149,8 @@ final class EngineHistory implements AutoCloseable {
 
     void add(Counts other) {
       writtenBytes += other.writtenBytes;
+      zeroedBytes += other.zeroedBytes;
+      checks += other.checks;
       waited += other.waited;
       openings += other.openings;
       batches += other.batches;
@@ -145,9 +162,18 @@ final class EngineHistory implements AutoCloseable {
     @Override
     public String toString() {
       return String.format(
-          "%d MiB written, %d writes waited, %d openings, %d batches written back, %d failed,"
-              + " %d collections, %d changes of the log's segment",
-          writtenBytes >> 20, waited, openings, batches, failedBatches, collections, logSegments);
+          "%d MiB written, %d MiB zeroed, %d writes waited, %d openings, %d batches written back,"
+              + " %d failed, %d collections, %d changes of the log's segment, %d times checked by"
+              + " fsck",
+          writtenBytes >> 20,
+          zeroedBytes >> 20,
+          waited,
+          openings,
+          batches,
+          failedBatches,
+          collections,
+          logSegments,
+          checks);
     }
   }
 
@@ -169,16 +195,17 @@ final class EngineHistory implements AutoCloseable {
         case 23 -> reopenSometimes();
         case 24 -> now += random.nextLong(2 * SECOND);
         default -> {
-          if (random.nextInt(4) == 0) {
-            read();
-          } else {
-            client().write();
+          switch (random.nextInt(12)) {
+            case 0, 1, 2 -> read();
+            case 3 -> client().zero();
+            default -> client().write();
           }
         }
       }
     }
     reopen(true, true);
     writeAllBack();
+    requireSound("at the end");
   }
 
   // ---- requests ----
@@ -201,6 +228,9 @@ final class EngineHistory implements AutoCloseable {
   private void apply(int sector, int count, int writeVersion) {
     appliedAt[writeVersion] = ++applied;
     Arrays.fill(visible, sector, sector + count, writeVersion);
+    if (zeroWrites.get(writeVersion)) {
+      Arrays.fill(lastZeros, sector, sector + count, writeVersion);
+    }
   }
 
   /** A client of the cache, with a queue and a batch that is not yet committed. */
@@ -219,23 +249,46 @@ final class EngineHistory implements AutoCloseable {
       if (used + bytes > QUEUE_BUFFER_BYTES) {
         commit();
       }
+      Write write = nextWrite(sector, count);
+      SectorModel.fill(buffer, used, sector, count, version);
+      int waiting = cache.backlog().size();
+      queue.write((long) sector * SECTOR, (int) bytes, buffer.address() + used, write.fua, write);
+      used += bytes;
+      counts.writtenBytes += bytes;
+      handedOver(write, cache.backlog().size() > waiting);
+    }
+
+    /** Zeroes some sectors, or discards them. */
+    void zero() {
+      letWritersGoOn();
+      int sector = random.nextInt(sectors);
+      int most = Math.min(sectors - sector, SUBTREE_SECTORS - sector % SUBTREE_SECTORS);
+      int count = Math.min(Math.min(randomSectors(), most), MAX_ZERO_SECTORS);
+      Write write = nextWrite(sector, count);
+      zeroWrites.set(version);
+      int waiting = cache.backlog().size();
+      queue.writeZeroes(
+          (long) sector * SECTOR, (long) count * SECTOR, random.nextBoolean(), write.fua, write);
+      counts.zeroedBytes += (long) count * SECTOR;
+      handedOver(write, cache.backlog().size() > waiting);
+    }
+
+    private Write nextWrite(int sector, int count) {
       if (++version == appliedAt.length) {
         appliedAt = Arrays.copyOf(appliedAt, 2 * version);
       }
-      SectorModel.fill(buffer, used, sector, count, version);
-      Write write = new Write(sector, count, version, random.nextInt(10) == 0);
-      int waiting = cache.backlog().size();
-      queue.write((long) sector * SECTOR, (int) bytes, buffer.address() + used, write.fua, write);
+      return new Write(sector, count, version, random.nextInt(10) == 0);
+    }
+
+    private void handedOver(Write write, boolean waits) {
       require(!write.completed, "a write completed before its commit");
-      used += bytes;
-      counts.writtenBytes += bytes;
-      if (cache.backlog().size() > waiting) {
+      if (waits) {
         // The engine has published what this queue had staged: that came first.
         staged.forEach(Write::apply);
         published = !staged.isEmpty();
         write.waits = true;
         counts.waited++;
-        waitingBytes += bytes;
+        waitingBytes += (long) write.count * SECTOR;
       } else {
         staged.add(write);
       }
@@ -370,7 +423,7 @@ final class EngineHistory implements AutoCloseable {
     int got = SectorModel.versionOf(bytes, at, sector);
     // What was written since the read began may be seen.
     require(
-        got == expected || visibleSince(got, expected),
+        mayBe(sector, got, expected),
         () ->
             "sector "
                 + sector
@@ -380,6 +433,14 @@ final class EngineHistory implements AutoCloseable {
                 + expected
                 + "; "
                 + SectorModel.describe(bytes, at));
+  }
+
+  /** Whether a sector at one version may be found at another: that, or a later one. */
+  private boolean mayBe(int sector, int got, int expected) {
+    if (got == SectorModel.ZERO) {
+      return zeroWrites.get(expected) || visibleSince(lastZeros[sector], expected);
+    }
+    return got == expected || visibleSince(got, expected);
   }
 
   /** Whether a write has become visible, after another. That it is of the sector, its data says. */
@@ -560,7 +621,7 @@ final class EngineHistory implements AutoCloseable {
       int sector = s;
       int got = SectorModel.versionOf(scratch, (long) s * SECTOR, s);
       require(
-          got == durable[s] || visibleSince(got, durable[s]),
+          mayBe(s, got, durable[s]),
           () ->
               "after "
                   + (orderly ? "a stop" : "a kill")
@@ -574,12 +635,21 @@ final class EngineHistory implements AutoCloseable {
                   + visible[sector]
                   + "; "
                   + SectorModel.describe(scratch, (long) sector * SECTOR));
-      visible[s] = got;
-      durable[s] = got;
+      int found = got == SectorModel.ZERO ? lastZeros[s] : got;
+      visible[s] = found;
+      durable[s] = found;
     }
+    requireSound(orderly ? "after a stop" : "after a kill");
     if (media.keyTail().equals(summary.head())) {
       moveEmptyLogToTheEndOfItsSegment();
     }
+  }
+
+  /** The rules of the format, by those who check media for a living. */
+  private void requireSound(String when) {
+    List<String> problems = Problems.of(region.name(), region.view(), backing);
+    require(problems.isEmpty(), () -> when + " fsck finds " + problems);
+    counts.checks++;
   }
 
   /**

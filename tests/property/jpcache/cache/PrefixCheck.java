@@ -83,7 +83,9 @@ final class PrefixCheck {
     for (int i = 0; i < kset.keyLength(key) / SECTOR; i++) {
       int sector = first + i;
       int version = SectorModel.versionOf(region.view(), data + (long) i * SECTOR, sector);
-      require(version >= 0, "a key's data is not that of sector " + sector);
+      require(
+          version >= 0 || version == SectorModel.ZERO,
+          "a key's data is not that of sector " + sector);
       if (clean) {
         require(
             version == versions[sector],

@@ -96,7 +96,7 @@ class FsckMutatedMediaTest {
               .flatMap(phase -> phase.findings().stream())
               .filter(finding -> finding.repair() != null)
               .toList(),
-          () -> "a repair does not come twice; first " + told(first));
+          () -> "a repair does not come twice; first " + Problems.in(first));
     }
     if (check(m, false).problems() == 0) {
       sound++;
@@ -105,16 +105,8 @@ class FsckMutatedMediaTest {
       Rescue.Options options = new Rescue.Options(false, false, 2);
       new Rescue(media, backing(), options, notice -> fail(notice), (done, of) -> {})
           .run(new MemoryRegion(m.media()));
-      assertEquals(List.of(), told(check(m, false)), "after a rescue");
+      assertEquals(List.of(), Problems.in(check(m, false)), "after a rescue");
     }
-  }
-
-  private static List<String> told(FsckReport report) {
-    return report.phases().stream()
-        .flatMap(phase -> phase.findings().stream())
-        .filter(finding -> finding.severity() == Finding.Severity.PROBLEM)
-        .map(Finding::toString)
-        .toList();
   }
 
   private FsckReport check(MediaBuilder m, boolean cutLog) {
