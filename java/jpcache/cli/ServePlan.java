@@ -7,7 +7,7 @@ import jpcache.nbd.NbdServerOptions;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@code serve} is to do, from its options or its file.
+ * What is to be served and how, from the options of the command or from its file.
  *
  * @param server where and how
  * @param defaultExport whose the empty name is; null: nobody's
