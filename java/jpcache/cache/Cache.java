@@ -122,7 +122,9 @@ public final class Cache implements BlockDevice, AutoCloseable {
     writeBack =
         new WriteBack(
             media, region, segments, zeros, backing, tails, map, log.head(), directWrites);
-    collector = new GarbageCollector(media, map, segments, zeros, tails, backing.sizeBytes());
+    collector =
+        new GarbageCollector(
+            media, map, segments, zeros, tails, backing.sizeBytes(), new HotData(this, media));
     maintenance = new Maintenance(this, writeBack, collector, System.nanoTime());
   }
 
@@ -510,9 +512,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return admission;
   }
 
+  /** Whether writes wait for room, or soon would. */
+  boolean roomIsShort() {
+    return !backlog.isEmpty() || admission.isScarce();
+  }
+
   /** Whether writes wait for room, or more segments are used than the cache wants. */
   boolean needsRoom() {
-    return !backlog.isEmpty() || usedPercent() >= gcPercent() || admission.isScarce();
+    return usedPercent() >= gcPercent() || roomIsShort();
   }
 
   Backlog backlog() {

@@ -20,6 +20,8 @@ import jpcache.media.Position;
  * leaves the segment at any time. A generation that is durable first makes stale keys of these, and
  * after a power cut older ones before them in the log would stand again.
  *
+ * <p>What is read often is copied to the log's end before ({@link HotData}).
+ *
  * <p>Extents are taken out at once, so no tree ever holds one whose segment has moved on; the
  * kernel leaves them for whoever meets them.
  *
@@ -31,8 +33,10 @@ import jpcache.media.Position;
  * <p>Kernel counterpart: {@code cache_gc.c: pcache_cache_gc_fn}.
  */
 final class GarbageCollector {
-  /** Keys between two updates of key_tail: more than write-back brings in one batch. */
+  /** Between two updates of key_tail: more than write-back brings in one batch. */
   private static final int BATCH_KEYS = 2 * WriteBack.BATCH_KEYS;
+
+  private static final long BATCH_BYTES = 2 * WriteBack.BATCH_BYTES;
 
   private final CacheMedia media;
   private final ExtentMap map;
@@ -40,12 +44,14 @@ final class GarbageCollector {
   private final Tails tails;
   private final ZeroExtents zeros;
   private final long logicalBytes;
+  private final HotData hotData;
   private final ExtentList scratch = new ExtentList();
 
   /** The segments that the batch's keys and ksets refer to, once for each. */
   private int[] referredTo = new int[BATCH_KEYS + Layout.KSET_MAX_KEYS];
 
   private int references;
+  private long collectedBytes;
 
   /** From the first extent that leaves its tree until key_tail has durably passed its key. */
   private volatile boolean evicting;
@@ -56,13 +62,15 @@ final class GarbageCollector {
       SegmentTable segments,
       ZeroExtents zeros,
       Tails tails,
-      long logicalBytes) {
+      long logicalBytes,
+      HotData hotData) {
     this.media = media;
     this.map = map;
     this.segments = segments;
     this.zeros = zeros;
     this.tails = tails;
     this.logicalBytes = logicalBytes;
+    this.hotData = hotData;
   }
 
   /**
@@ -85,7 +93,11 @@ final class GarbageCollector {
     LogReader reader = new LogReader(media, start, logicalBytes);
     int keys = 0;
     evicting = true;
-    while (keys < BATCH_KEYS && !reader.head().equals(end) && reader.next()) {
+    collectedBytes = 0;
+    while (keys < BATCH_KEYS
+        && collectedBytes < BATCH_BYTES
+        && !reader.head().equals(end)
+        && reader.next()) {
       Kset kset = reader.kset();
       if (kset.isLast()) {
         addReference(reader.ksetPosition().cacheSegment());
@@ -114,14 +126,19 @@ final class GarbageCollector {
     }
     long offset = kset.keyOffset(key);
     int place = kset.keySegmentOffset(key);
+    boolean isZeros = zeros.holds(segment, place);
+    if (!isZeros) {
+      hotData.keep(kset, key);
+    }
     Subtree subtree = map.subtree(offset);
     synchronized (subtree) {
-      if (!zeros.holds(segment, place)) {
+      if (!isZeros) {
         subtree.remove(Extent.ofBytes(offset, kset.keyLength(key), segment, place), scratch);
       } else if (subtree.removeZeroKey()) {
         zeros.remove(subtree, scratch);
       }
     }
+    collectedBytes += zeros.roomBytes(segment, place, kset.keyLength(key));
     addReference(segment);
   }
 

@@ -66,6 +66,7 @@ final class WriteBack {
   private final DirectWrites direct;
 
   private final WriteBatch batch = new WriteBatch();
+  private final DirtyDataCheck check;
   private final Semaphore depth = new Semaphore(DEPTH);
   private final AtomicInteger firstErrno = new AtomicInteger();
   private final AtomicLong endedBytes = new AtomicLong();
@@ -112,6 +113,7 @@ final class WriteBack {
     this.map = map;
     this.log = log;
     this.direct = direct;
+    check = new DirtyDataCheck(media, map);
   }
 
   /**
@@ -119,13 +121,17 @@ final class WriteBack {
    *
    * @param progress told between requests, on this thread, how many bytes of the log more have been
    *     written; they are not durable yet
-   * @return 0, or the error that the batch failed with; dirty_tail has not moved then
+   * @return 0, or the error that the batch failed with; dirty_tail has not moved then. EBADMSG: the
+   *     cache's data is damaged ({@link DirtyDataCheck})
    */
   int run(Position end, LongConsumer progress) {
     directKeys.look(direct.entered(), direct.isIdle());
     doubts.look(direct.flushes().failures(), true);
     Position next = collect(interrupted != null ? interrupted : end);
     batch.plan();
+    if (!check.passes(batch)) {
+      return Errno.EBADMSG; // nothing has been written: the next batch may end elsewhere
+    }
     int errno = 0;
     if (batch.extents() > 0) {
       errno = writeAll(progress);
@@ -247,6 +253,7 @@ final class WriteBack {
         if (kset.keyIsClean(key)) {
           batch.addClean(kset.keyOffset(key), kset.keyLength(key));
         } else {
+          check.expect(batch.keys(), kset.keyDataCrc(key));
           addDirty(kset, key);
         }
       }

@@ -1,6 +1,7 @@
 package jpcache.extent;
 
 import java.util.Arrays;
+import java.util.BitSet;
 
 /**
  * What a run of key sets has to bring to the backing device: of all their keys, in the order of the
@@ -67,6 +68,9 @@ public final class WriteBatch {
   private int[] heap = new int[FIRST_CAPACITY];
 
   private int heapSize;
+
+  /** The keys that an extent has data of. */
+  private final BitSet planned = new BitSet();
 
   // The extents, in the order of their offsets.
   private int extents;
@@ -159,8 +163,41 @@ public final class WriteBatch {
     keys++;
   }
 
+  /**
+   * From the next {@link #plan} on a key is as if it were clean: what it covers is not written, nor
+   * is anything older there.
+   */
+  public void leaveOut(int key) {
+    keySegments[key] = CLEAN;
+  }
+
+  /** Whether the plan has any of a key's data, and that has a place of its own. */
+  public boolean isPlanned(int key) {
+    return planned.get(key) && keySegments[key] >= 0;
+  }
+
+  /** Where on the logical device a key begins. */
+  public long keyOffsetBytes(int key) {
+    return keyOffsets[key];
+  }
+
+  public int keyLengthBytes(int key) {
+    return keyLengths[key];
+  }
+
+  /** The cache segment that holds a key's data; only of one that is not clean. */
+  public int keySegment(int key) {
+    return keySegments[key] & ~ZERO_DATA;
+  }
+
+  /** Where in that segment's data area a key's data begins. */
+  public int keySegmentOffsetBytes(int key) {
+    return keyPlaces[key];
+  }
+
   /** Finds the extents of the keys that were added. */
   public void plan() {
+    planned.clear();
     extents = 0;
     bytes = 0;
     zeroBytes = 0;
@@ -201,6 +238,7 @@ public final class WriteBatch {
   }
 
   private void emit(int key, long from, long to) {
+    planned.set(key);
     int length = (int) (to - from);
     int place = keyPlaces[key] + (int) (from - keyOffsets[key]);
     boolean shared = keySegments[key] < CLEAN;
