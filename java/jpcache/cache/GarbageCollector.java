@@ -126,13 +126,13 @@ final class GarbageCollector {
     }
     long offset = kset.keyOffset(key);
     int place = kset.keySegmentOffset(key);
-    boolean isZeros = zeros.holds(segment, place);
-    if (!isZeros) {
+    boolean shared = zeros.holds(segment, place);
+    if (!shared) {
       hotData.keep(kset, key);
     }
     Subtree subtree = map.subtree(offset);
     synchronized (subtree) {
-      if (!isZeros) {
+      if (!shared) {
         subtree.remove(Extent.ofBytes(offset, kset.keyLength(key), segment, place), scratch);
       } else if (subtree.removeZeroKey()) {
         zeros.remove(subtree, scratch);

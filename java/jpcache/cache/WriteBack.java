@@ -253,7 +253,6 @@ final class WriteBack {
         if (kset.keyIsClean(key)) {
           batch.addClean(kset.keyOffset(key), kset.keyLength(key));
         } else {
-          check.expect(batch.keys(), kset.keyDataCrc(key));
           addDirty(kset, key);
         }
       }
@@ -268,6 +267,7 @@ final class WriteBack {
     int segment = kset.keySegment(key);
     int place = kset.keySegmentOffset(key);
     collectedBytes += zeros.roomBytes(segment, place, length);
+    check.expect(batch.keys(), kset.keyDataCrc(key));
     if (zeros.holds(segment, place)) {
       batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
       zeroKeyOffsets[zeroKeys++] = offset;

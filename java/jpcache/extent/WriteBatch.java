@@ -185,7 +185,12 @@ public final class WriteBatch {
     return keyLengths[key];
   }
 
-  /** The cache segment that holds a key's data; only of one that is not clean. */
+  /** Whether a key has data at a place of its own. */
+  public boolean keyHasPlace(int key) {
+    return keySegments[key] >= 0;
+  }
+
+  /** The cache segment that holds the data of such a key. */
   public int keySegment(int key) {
     return keySegments[key] & ~ZERO_DATA;
   }

@@ -18,7 +18,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import jpcache.Seeds;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
 import jpcache.base.Completion;
 import jpcache.block.BlockQueue;
 import jpcache.history.SectorHistory;
@@ -70,8 +70,7 @@ class SubtreeHistoryTest {
   @EnumSource(Durability.class)
   @Timeout(86_400)
   void whatQueuesSeeOfOneSubtreeIsLinearizable(Durability durability) throws Exception {
-    UnreliableBacking backing =
-        new UnreliableBacking(SectorModel.firstContent(DEVICE_SECTORS), true, seed);
+    SimBacking backing = new SimBacking(SectorModel.firstContent(DEVICE_SECTORS), true, seed);
     CacheOptions options =
         CacheOptions.defaults().withLanes(2).withDurability(durability).withWriteBack(0, 0);
     AtomicBoolean over = new AtomicBoolean();
