@@ -171,9 +171,9 @@ public final class WriteBatch {
     keySegments[key] = CLEAN;
   }
 
-  /** Whether the plan has any of a key's data. */
+  /** Whether the plan has any of a key's data, and that has a place of its own. */
   public boolean isPlanned(int key) {
-    return planned.get(key);
+    return planned.get(key) && keySegments[key] >= 0;
   }
 
   /** Where on the logical device a key begins. */
