@@ -113,7 +113,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     prefetches = new Prefetches(this);
-    directWrites = new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
+    directWrites =
+        new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
     writeBack =
         new WriteBack(media, region, segments, backing, tails, map, log.head(), directWrites);
     collector = new GarbageCollector(media, map, segments, tails, backing.sizeBytes());
@@ -324,8 +325,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
     wake();
   }
 
+  /** The mode in which batches begin; it may not be durable yet. */
   public CacheMode mode() {
-    return info.mode();
+    CacheMode toStore = modeToStore;
+    return toStore != null ? toStore : info.mode();
   }
 
   /**

@@ -20,11 +20,11 @@ class EngineModelTest {
     Long history = Long.getLong("jpcache.model.history");
     try (MemoryRegion region = new MemoryRegion(512L << 20)) {
       if (history != null) {
-        run(history, region, new EngineHistory.Counts());
+        run(history, region, new HistoryCounts());
         return;
       }
       SplittableRandom seeds = new SplittableRandom(Seeds.next(getClass()));
-      EngineHistory.Counts counts = new EngineHistory.Counts();
+      HistoryCounts counts = new HistoryCounts();
       for (long done = 0; done < operations; done += OPERATIONS_PER_HISTORY) {
         run(seeds.nextLong(), region, counts);
       }
@@ -32,7 +32,7 @@ class EngineModelTest {
     }
   }
 
-  private static void run(long seed, MemoryRegion region, EngineHistory.Counts counts) {
+  private static void run(long seed, MemoryRegion region, HistoryCounts counts) {
     try (EngineHistory history = new EngineHistory(seed, region)) {
       history.run(OPERATIONS_PER_HISTORY);
       counts.add(history.counts());
