@@ -42,7 +42,7 @@ pick() {
   REPLY=${*:REPLY+1:1}
 }
 
-# What the kernel said since the caches came, in the console $1. Nothing, when all is well.
+# What the kernel said, as a warning or worse, since the caches came, in the console $1. Nothing, when all is well.
 complaints() {
-  tr -d '\r' <"$1" | sed '1,/jpcache: begins/d' | grep -v '^ *$' || :
+  tr -d '\r' <"$1" | sed '1,/jpcache: begins/d' | grep -vE '^ *$|reboot: Power down|nbd[0-9]+: shutting down sockets' || :
 }

@@ -23,6 +23,8 @@ import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.SharedZeros;
+import jpcache.media.Undrained;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
@@ -67,6 +69,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   private final ExtentMap map;
   private final SegmentTable segments;
+  private final ZeroExtents zeros;
   private final DataHead[] lanes;
   private final KeyLog log;
   private final Tails tails;
@@ -99,7 +102,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     policy = WritePolicy.of(info.mode());
     metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
-    log = new KeyLog(region, segments, summary.head(), options.lanes());
+    zeros = new ZeroExtents(region, segments, replayed.zeros.found());
+    log = new KeyLog(region, segments, zeros, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];
     for (int lane = 0; lane < lanes.length; lane++) {
       lanes[lane] = new DataHead(segments);
@@ -116,14 +120,17 @@ public final class Cache implements BlockDevice, AutoCloseable {
     directWrites =
         new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
     writeBack =
-        new WriteBack(media, region, segments, backing, tails, map, log.head(), directWrites);
-    collector = new GarbageCollector(media, map, segments, tails, backing.sizeBytes());
+        new WriteBack(
+            media, region, segments, zeros, backing, tails, map, log.head(), directWrites);
+    collector =
+        new GarbageCollector(
+            media, map, segments, zeros, tails, backing.sizeBytes(), new HotData(this, media));
     maintenance = new Maintenance(this, writeBack, collector, System.nanoTime());
   }
 
   /**
-   * Opens the cache on a region: validates its media and replays its log. Nothing is written before
-   * the first request or step.
+   * Opens the cache on a region: validates its media, replays its log, and makes durable what it
+   * has found, should the last process have been killed before it could ({@link Undrained}).
    *
    * <p>The cache uses both devices but does not own them: whoever opened them closes them after it.
    *
@@ -138,6 +145,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
       replayed = new Replayed(media, backing.sizeBytes(), true);
     }
     requireRoomForLastKset(region, replayed.summary.head());
+    Undrained.drain(region, media, replayed.summary);
     return new Cache(region, backing, options, media, replayed);
   }
 
@@ -147,6 +155,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     private final @Nullable KeyData keyData;
     final ExtentMap map;
     final int[] references;
+    final SharedZeros zeros;
     final LogReplay.Summary summary;
     private final BulkLoad load;
     private boolean dirty;
@@ -167,9 +176,18 @@ public final class Cache implements BlockDevice, AutoCloseable {
       map = new ExtentMap(logicalBytes, media.info().dataCrc());
       references = new int[media.segments().count()];
       load = new BulkLoad(map);
+      zeros = new SharedZeros(media.view(), media.segments());
       summary = LogReplay.run(media, logicalBytes, this);
       load.finish();
       summary.logSegments().stream().forEach(segment -> references[segment]++);
+      zeros.found().stream().forEach(segment -> references[segment]++);
+    }
+
+    @Override
+    public int roomBytes(Kset kset, int key) {
+      return zeros.holds(kset.keySegment(key), kset.keySegmentOffset(key))
+          ? ZeroExtents.KEY_COST_BYTES
+          : kset.keyLength(key);
     }
 
     @Override
@@ -190,6 +208,9 @@ public final class Cache implements BlockDevice, AutoCloseable {
         load.clear(offset, extent);
       } else {
         load.add(offset, clean ? Extent.clean(extent) : extent, kset.keyDataCrc(key));
+      }
+      if (zeros.holds(segment, kset.keySegmentOffset(key))) {
+        map.subtree(offset).addZeroKey(!clean);
       }
     }
 
@@ -433,6 +454,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return segments;
   }
 
+  ZeroExtents zeros() {
+    return zeros;
+  }
+
   ReadMarks readMarks() {
     return segments.marks();
   }
@@ -489,9 +514,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return admission;
   }
 
+  /** Whether writes wait for room, or soon would. */
+  boolean roomIsShort() {
+    return !backlog.isEmpty() || admission.isScarce();
+  }
+
   /** Whether writes wait for room, or more segments are used than the cache wants. */
   boolean needsRoom() {
-    return !backlog.isEmpty() || usedPercent() >= gcPercent() || admission.isScarce();
+    return usedPercent() >= gcPercent() || roomIsShort();
   }
 
   Backlog backlog() {
@@ -529,6 +559,11 @@ public final class Cache implements BlockDevice, AutoCloseable {
       lane.leaveIfFull();
     }
     return segments.usedCount() < before;
+  }
+
+  /** Makes sure that there are zeros to point to; false if the cache is full. */
+  boolean prepareZeros(int lane) {
+    return zeros.prepare(lanes[lane]);
   }
 
   /**

@@ -21,6 +21,9 @@ import jpcache.extent.Subtree;
 final class DirectWrites {
   private static final long MAX_BYTES = 64L << 20;
 
+  /** What a range counts for that the device makes zeros: up to 1 GiB. */
+  private static final int ZEROS_COST_BYTES = 1 << 20;
+
   private final Cache cache;
   private final DeviceOrder order = new DeviceOrder();
   private final BackingFlushes flushes;
@@ -101,7 +104,16 @@ final class DirectWrites {
     MemorySegment buffer = buffers.take(lengthBytes);
     MemorySegment source = MemorySegment.ofAddress(address).reinterpret(lengthBytes);
     MemorySegment.copy(source, 0, buffer, 0, lengthBytes);
-    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer);
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer, false);
+  }
+
+  /** A range that the device makes zeros, with its place in the order taken. */
+  DirectWrite stageZeros(
+      long offsetBytes, int lengthBytes, boolean unmap, boolean fua, Completion done) {
+    synchronized (this) {
+      bytes += ZEROS_COST_BYTES;
+    }
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, null, unmap);
   }
 
   /** The write will not be made. Its pieces have been given back. */
@@ -128,18 +140,20 @@ final class DirectWrites {
     for (int at = overtaken.nextClearBit(0); at < sectors; ) {
       int next = overtaken.nextSetBit(at);
       int end = next < 0 ? sectors : next;
-      long skipped = (long) at << Extent.SECTOR_SHIFT;
       parts.addPart();
-      cache
-          .backing()
-          .write(
-              write.offsetBytes + skipped,
-              (end - at) << Extent.SECTOR_SHIFT,
-              write.buffer.address() + skipped,
-              parts);
+      send(write, (long) at << Extent.SECTOR_SHIFT, (end - at) << Extent.SECTOR_SHIFT, parts);
       at = overtaken.nextClearBit(end);
     }
     parts.complete(0);
+  }
+
+  private void send(DirectWrite write, long skippedBytes, int lengthBytes, Completion done) {
+    long offset = write.offsetBytes + skippedBytes;
+    if (write.buffer == null) {
+      cache.backing().zero(offset, lengthBytes, write.unmap, done);
+    } else {
+      cache.backing().write(offset, lengthBytes, write.buffer.address() + skippedBytes, done);
+    }
   }
 
   /**
@@ -234,9 +248,11 @@ final class DirectWrites {
   private void leave(DirectWrite write) {
     long vouchedBy = flushes.written();
     write.unsettled.forEach(range -> range.written(vouchedBy));
-    buffers.give(write.buffer);
+    if (write.buffer != null) {
+      buffers.give(write.buffer);
+    }
     synchronized (this) {
-      bytes -= write.lengthBytes;
+      bytes -= write.buffer == null ? ZEROS_COST_BYTES : write.lengthBytes;
       notifyAll();
     }
     order.leave(write.turn);

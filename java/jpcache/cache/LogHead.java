@@ -31,12 +31,13 @@ import jpcache.pmem.PmemRegion;
 final class LogHead {
   private static final int ZERO_AHEAD_BYTES = 64 << 10;
 
+  private static final MemorySegment ZEROS = Arena.global().allocate(ZERO_AHEAD_BYTES);
+
   /** The most that one key can take of the log: a kset of its own. */
   private static final int KEY_MAX_BYTES = Kset.sizeBytes(1);
 
   private final PmemRegion region;
   private final SegmentTable segments;
-  private final MemorySegment zeros = Arena.global().allocate(ZERO_AHEAD_BYTES);
   private final Kset lastKset = new Kset();
 
   private int segment;
@@ -133,7 +134,7 @@ final class LogHead {
       throw new IllegalStateException("key log: no segment left though room was reserved");
     }
     // The segment must read as an empty log before anything leads to it.
-    region.persist(segments.dataOffset(nextSegment), zeros.address(), ZERO_AHEAD_BYTES);
+    region.persist(segments.dataOffset(nextSegment), ZEROS.address(), ZERO_AHEAD_BYTES);
     lastKset.sealAsLast(nextSegment);
     region.persist(
         segments.dataOffset(segment) + offsetBytes, lastKset.address(), KSET_HEADER_BYTES);
@@ -146,7 +147,7 @@ final class LogHead {
   private void zeroUpTo(int endBytes) {
     while (zeroedEndBytes < endBytes) {
       int length = Math.min(ZERO_AHEAD_BYTES, SEGMENT_DATA_BYTES - zeroedEndBytes);
-      region.persist(segments.dataOffset(segment) + zeroedEndBytes, zeros.address(), length);
+      region.persist(segments.dataOffset(segment) + zeroedEndBytes, ZEROS.address(), length);
       zeroedEndBytes += length;
     }
   }

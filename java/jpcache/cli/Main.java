@@ -28,6 +28,11 @@ import picocli.CommandLine.Spec;
     versionProvider = Version.class,
     scope = ScopeType.INHERIT)
 public final class Main implements Callable<Integer> {
+  /**
+   * How the JDK's logging writes a line: as all of ours on stderr begin; a journal has the time.
+   */
+  private static final String LOG_FORMAT = "java.util.logging.SimpleFormatter.format";
+
   @Spec private CommandSpec spec;
 
   @Option(
@@ -56,6 +61,9 @@ public final class Main implements Callable<Integer> {
   }
 
   public static void main(String[] args) {
+    if (System.getProperty(LOG_FORMAT) == null) {
+      System.setProperty(LOG_FORMAT, "jpcache: %5$s%6$s%n");
+    }
     CommandLine line = commandLine();
     int code = run(line, args);
     line.getOut().flush();

@@ -21,12 +21,19 @@ public final class LogReplay {
 
     /** The walk has come to dirty_tail: the backing device has all before. Once, or never. */
     default void dirtyFromHere() {}
+
+    /** How much room a live key takes up that counts as dirty: that of its data, mostly. */
+    default int roomBytes(Kset kset, int key) {
+      return kset.keyLength(key);
+    }
   }
 
   /**
    * What a replay found besides the keys.
    *
    * @param head key_head: where the log ends and goes on growing
+   * @param newest where its newest kset begins, an ordinary or a last one; the head if there is
+   *     none
    * @param used the cache segments that hold ksets of the log, or data that a live key points to
    * @param logSegments those of them that hold ksets
    * @param keys how many live keys there were
@@ -34,11 +41,12 @@ public final class LogReplay {
    * @param ksets how many ksets held them
    * @param dirtyTailOnLog whether dirty_tail is the place of a kset of the log, or its end; a torn
    *     update may have left it behind key_tail, and then all of the log must count as dirty
-   * @param dirtyBytes the bytes of live keys that are not clean, from dirty_tail on, or of all of
-   *     the log if dirty_tail is not on it
+   * @param dirtyBytes the room that live keys take up that are not clean, from dirty_tail on, or of
+   *     all of the log if dirty_tail is not on it
    */
   public record Summary(
       Position head,
+      Position newest,
       BitSet used,
       BitSet logSegments,
       long keys,
@@ -63,10 +71,12 @@ public final class LogReplay {
     long ksets = 0;
     long dirtyBytes = 0;
     long allBytes = 0;
+    Position newest = reader.head();
     boolean dirty = false;
     while (reader.next()) {
       Kset kset = reader.kset();
-      if (!dirty && reader.ksetPosition().equals(media.dirtyTail())) {
+      newest = reader.ksetPosition();
+      if (!dirty && newest.equals(media.dirtyTail())) {
         dirty = true;
         visitor.dirtyFromHere();
       }
@@ -82,8 +92,9 @@ public final class LogReplay {
           live++;
           used.set(segment);
           if (!kset.keyIsClean(key)) {
-            allBytes += kset.keyLength(key);
-            dirtyBytes += dirty ? kset.keyLength(key) : 0;
+            int roomBytes = visitor.roomBytes(kset, key);
+            allBytes += roomBytes;
+            dirtyBytes += dirty ? roomBytes : 0;
           }
           visitor.key(kset, key);
         }
@@ -99,6 +110,7 @@ public final class LogReplay {
     }
     return new Summary(
         reader.head(),
+        newest,
         used,
         (BitSet) reader.segmentsVisited().clone(),
         live,

@@ -10,6 +10,7 @@ import java.security.cert.CertStore;
 import java.security.cert.CertificateException;
 import java.security.cert.CollectionCertStoreParameters;
 import java.security.cert.PKIXBuilderParameters;
+import java.security.cert.PKIXReason;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509CertSelector;
 import java.security.cert.X509Certificate;
@@ -100,10 +101,11 @@ final class ClientTrust {
       }
     }
     for (Throwable e = failure; e != null; e = e.getCause()) {
-      boolean forged =
+      boolean foreign =
           e instanceof CertPathValidatorException path
-              && path.getReason() == BasicReason.INVALID_SIGNATURE;
-      if (forged || e instanceof CertPathBuilderException) {
+              && (path.getReason() == BasicReason.INVALID_SIGNATURE
+                  || path.getReason() == PKIXReason.NO_TRUST_ANCHOR);
+      if (foreign || e instanceof CertPathBuilderException) {
         return new Refusal(
             who + " was not signed by an authority in ca-cert.pem", AlertDescription.unknown_ca);
       }

@@ -27,7 +27,7 @@ import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.media.MediaBuilder.Structure;
 import jpcache.media.MediaFormatter;
-import jpcache.pmem.SegmentRegion;
+import jpcache.pmem.MemoryRegion;
 
 /**
  * Sound media from which inputs start, and the places on them that are worth damaging. The files
@@ -155,7 +155,7 @@ record Image(FileChannel cache, FileChannel backing, List<Structure> structures)
   /** What a server leaves that was killed: data crcs, fills, a part written back. */
   private static void runEngine(MediaBuilder media) {
     SplittableRandom random = new SplittableRandom(2);
-    SegmentRegion region = new SegmentRegion(media.media());
+    MemoryRegion region = new MemoryRegion(media.media());
     MediaFormatter.format(region, true, CacheMode.WRITE_BACK, 70);
     try (Arena arena = Arena.ofConfined()) {
       SegmentBacking backing = new SegmentBacking(arena.allocate(BACKING_BYTES));

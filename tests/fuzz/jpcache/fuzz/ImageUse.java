@@ -19,10 +19,10 @@ import jpcache.tools.Dump;
 import jpcache.tools.JsonOutline;
 import jpcache.tools.LogicalView;
 import jpcache.tools.TextOutline;
-import jpcache.tools.fsck.Finding;
 import jpcache.tools.fsck.Fsck;
 import jpcache.tools.fsck.FsckReport;
 import jpcache.tools.fsck.FsckText;
+import jpcache.tools.fsck.Problems;
 import jpcache.tools.rescue.Rescue;
 
 /**
@@ -136,11 +136,7 @@ enum ImageUse {
   }
 
   private static void requireSound(Victim v, String what) {
-    List<Finding> problems =
-        check(v, false).phases().stream()
-            .flatMap(phase -> phase.findings().stream())
-            .filter(finding -> finding.severity() == Finding.Severity.PROBLEM)
-            .toList();
+    List<String> problems = Problems.in(check(v, false));
     if (!problems.isEmpty()) {
       throw new AssertionError("after " + what + ": " + problems);
     }

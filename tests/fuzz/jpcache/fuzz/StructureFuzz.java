@@ -15,7 +15,7 @@ import jpcache.media.MediaBuilder.Structure;
 import jpcache.media.Position;
 import jpcache.media.SegmentList;
 import jpcache.media.Superblock;
-import jpcache.pmem.SegmentRegion;
+import jpcache.pmem.MemoryRegion;
 
 /**
  * One structure of the metadata, all of it the attacker's: the input's first byte says which of its
@@ -172,7 +172,7 @@ final class StructureFuzz implements FuzzTarget {
     List<byte[]> seeds = new ArrayList<>();
     try (MediaBuilder sound = MediaBuilder.copyOf(Image.of(0).cache())) {
       if (structure == Structures.LABEL) {
-        Label.of(1 << 20, "wwid:naa.5000", "/dev/sdx").write(new SegmentRegion(sound.media()));
+        Label.of(1 << 20, "wwid:naa.5000", "/dev/sdx").write(new MemoryRegion(sound.media()));
       }
       int bytes = structure.replicas().stream().mapToInt(Structure::sizeBytes).sum();
       for (int sealed : new int[] {0, 1, 2, -1}) {

@@ -14,7 +14,7 @@ import java.util.Set;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.Structure;
-import jpcache.pmem.SegmentRegion;
+import jpcache.pmem.MemoryRegion;
 
 /**
  * A copy of an {@link Image} after an input has been at it. The input is a script, so that
@@ -39,7 +39,7 @@ final class Victim implements AutoCloseable {
 
   final MediaBuilder media;
   final SegmentBacking backing;
-  final SegmentRegion region;
+  final MemoryRegion region;
   private final Arena arena = Arena.ofShared();
   private final Image image;
 
@@ -48,7 +48,7 @@ final class Victim implements AutoCloseable {
     image = Image.of(in.hasRemaining() ? in.get() & 0xFF : 0);
     media = MediaBuilder.copyOf(image.cache());
     backing = new SegmentBacking(image.mapBacking(arena));
-    region = new SegmentRegion(media.media());
+    region = new MemoryRegion(media.media());
     Set<Structure> touched = new LinkedHashSet<>();
     for (int n = 0; n < MOST_DEEDS && in.remaining() >= DEED_BYTES; n++) {
       Structure at = structure(in.get());

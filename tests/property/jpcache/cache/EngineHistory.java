@@ -5,63 +5,89 @@ import static jpcache.cache.SectorModel.SECTOR;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
+import jpcache.base.Completion;
 import jpcache.base.Errno;
+import jpcache.block.BlockQueue;
+import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
+import jpcache.media.Layout;
+import jpcache.media.LogReplay;
 import jpcache.media.MediaFormatter;
+import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
+import jpcache.tools.LogicalView;
+import jpcache.tools.fsck.Problems;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One history of a cache, by seed: requests of several queues, steps of maintenance, faults,
- * changes of mode and settings, stops and crashes. {@link HistoryModel} says what each answer may
- * be, {@link HistoryMedia} looks at what is left behind, and {@link PrefixCheck} compares the
- * backing device with the log where no direct write goes past it.
+ * One history of a cache, by seed: requests of several queues, steps of maintenance, faults, stops
+ * and crashes, each answer compared with a {@link SectorModel}, and the backing device with the log
+ * ({@link PrefixCheck}).
  *
  * <p>One thread drives it; only the backing device may have another.
  */
 final class EngineHistory implements AutoCloseable {
+  private static final int QUEUE_BUFFER_BYTES = 24 << 20;
   private static final int MAX_WRITE_SECTORS = (8 << 20) / SECTOR;
-  private static final long MAX_OUTSTANDING_BYTES = 40L << 20;
+
+  /** Of one subtree, so that it is one key and enters as a whole. */
+  private static final int MAX_ZERO_SECTORS = (1 << 20) / SECTOR;
+
+  private static final int SUBTREE_SECTORS = Layout.SUBTREE_BYTES / SECTOR;
+  private static final long MAX_WAITING_BYTES = 40L << 20;
   private static final int QUEUES = 3;
+  private static final int READS = 3;
   private static final long SECOND = TimeUnit.SECONDS.toNanos(1);
 
   private final SplittableRandom random;
   private final MemoryRegion region;
   private final Arena arena = Arena.ofShared();
-  private final UnreliableBacking backing;
+  private final SimBacking backing;
   private final CacheOptions options;
   private final int sectors;
   private final String setting;
-  private final boolean changesModes;
-  private final HistoryModel model;
-  private final HistoryMedia media;
+
+  /** For each sector the newest write that is visible, and the newest that must survive. */
+  private final int[] visible;
+
+  private final int[] durable;
+
+  /** When each write became visible, counted from 1; 0 before. The first content is write 0. */
+  private int[] appliedAt = new int[1 << 12];
+
+  private int applied;
+  private int version;
+
+  /** Which writes were of zeros, and for each sector the newest of those. */
+  private final BitSet zeroWrites = new BitSet();
+
+  private final int[] lastZeros;
+
   private final PrefixCheck prefix;
-  private final HistoryReads reads;
-  private final List<HistoryClient> clients = new ArrayList<>();
-  private final List<Drain> drains = new ArrayList<>();
-  private final HistoryCounts counts = new HistoryCounts();
-
-  /** Bytes of writes that have been handed over and not answered. */
-  private final AtomicLong outstandingBytes = new AtomicLong();
-
+  private final List<Client> clients = new ArrayList<>();
+  private final List<Read> reads = new ArrayList<>();
+  private final ArrayList<MemorySegment> readBuffers = new ArrayList<>();
+  private final MemorySegment scratch;
   private Cache cache;
 
   /** Sits on most of the segments, so that the others are used again and again. */
-  private @Nullable CacheQueue hog;
+  private @Nullable BlockQueue hog;
 
-  /** Direct writes may end with the device's error while it is so, or a moment later. */
-  private volatile boolean faulty;
-
-  private volatile boolean stopping;
-  private volatile @Nullable AssertionError failure;
+  private long waitingBytes;
+  private boolean faulty;
   private int asleep;
+  private boolean stopping;
+  private final Counts counts = new Counts();
   private long now;
 
   EngineHistory(long seed, MemoryRegion region) {
@@ -78,105 +104,86 @@ final class EngineHistory implements AutoCloseable {
             .withSequentialBytes(oneOf(0, 64 << 10, 4 << 20))
             .withKeepPercent(oneOf(0, 50, CacheOptions.MAX_KEEP_PERCENT));
     boolean threaded = random.nextBoolean();
-    changesModes = random.nextBoolean();
-    CacheMode mode = changesModes ? randomMode() : CacheMode.WRITE_BACK;
     setting =
-        String.format(
-            "seed %d, %s, gc %d %%, data crc %s, %d sectors, threaded %s, modes %s from %s",
-            seed, options, gcPercent, dataCrc, sectors, threaded, changesModes, mode);
-    backing = new UnreliableBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
-    model = new HistoryModel(sectors);
-    media = new HistoryMedia(this, region, backing, random, sectors);
+        "seed "
+            + seed
+            + ", "
+            + options
+            + ", gc "
+            + gcPercent
+            + " %, data crc "
+            + dataCrc
+            + ", "
+            + sectors
+            + " sectors, threaded "
+            + threaded;
+    backing = new SimBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
+    visible = new int[sectors];
+    durable = new int[sectors];
+    lastZeros = new int[sectors];
     prefix = new PrefixCheck(region, backing, sectors, setting);
-    reads = new HistoryReads(this, backing, (long) MAX_WRITE_SECTORS * SECTOR);
-    MediaFormatter.format(region, dataCrc, mode, gcPercent);
-    media.moveEmptyLogToTheEndOfItsSegment();
+    scratch = arena.allocate((long) sectors * SECTOR, 4096);
+    for (int i = 0; i < READS; i++) {
+      readBuffers.add(arena.allocate((long) MAX_WRITE_SECTORS * SECTOR));
+    }
+    MediaFormatter.format(region, dataCrc, CacheMode.WRITE_BACK, gcPercent);
+    moveEmptyLogToTheEndOfItsSegment();
     cache = open();
     for (int i = 0; i < QUEUES; i++) {
-      clients.add(new HistoryClient(this));
+      clients.add(new Client());
     }
     makeTheCacheSmall();
+  }
+
+  /** What a history has been through: a test that claims much should have seen much. */
+  static final class Counts {
+    long writtenBytes;
+    long zeroedBytes;
+    long checks;
+    long waited;
+    long openings;
+    long batches;
+    long failedBatches;
+    long collections;
+    long logSegments;
+
+    void add(Counts other) {
+      writtenBytes += other.writtenBytes;
+      zeroedBytes += other.zeroedBytes;
+      checks += other.checks;
+      waited += other.waited;
+      openings += other.openings;
+      batches += other.batches;
+      failedBatches += other.failedBatches;
+      collections += other.collections;
+      logSegments += other.logSegments;
+    }
+
+    @Override
+    public String toString() {
+      return String.format(
+          "%d MiB written, %d MiB zeroed, %d writes waited, %d openings, %d batches written back,"
+              + " %d failed, %d collections, %d changes of the log's segment, %d times checked by"
+              + " fsck",
+          writtenBytes >> 20,
+          zeroedBytes >> 20,
+          waited,
+          openings,
+          batches,
+          failedBatches,
+          collections,
+          logSegments,
+          checks);
+    }
   }
 
   private int oneOf(int... choices) {
     return choices[random.nextInt(choices.length)];
   }
 
-  private CacheMode randomMode() {
-    return CacheMode.values()[random.nextInt(CacheMode.values().length)];
-  }
-
-  // ---- what the parts of a history share ----
-
-  Cache cache() {
-    return cache;
-  }
-
-  HistoryModel model() {
-    return model;
-  }
-
-  HistoryCounts counts() {
+  Counts counts() {
     return counts;
   }
-
-  boolean changesModes() {
-    return changesModes;
-  }
-
-  boolean isFaulty() {
-    return faulty;
-  }
-
-  Durability durability() {
-    return options.durability();
-  }
-
-  /** The mode in which batches begin now. */
-  CacheMode mode() {
-    return cache.mode();
-  }
-
-  MemorySegment allocate(long bytes) {
-    return arena.allocate(bytes, 4096);
-  }
-
-  void outstanding(long bytes) {
-    outstandingBytes.addAndGet(bytes);
-  }
-
-  void require(boolean holds, String claim) {
-    require(holds, () -> claim);
-  }
-
-  void require(boolean holds, Supplier<String> claim) {
-    if (!holds) {
-      AssertionError error =
-          new AssertionError(claim.get() + " (" + setting + ", write " + model.writes() + ")");
-      failure = error; // the thread may be the device's
-      throw error;
-    }
-  }
-
-  /** To be called while waiting for another thread. */
-  void spin() {
-    AssertionError error = failure;
-    if (error != null) {
-      throw new AssertionError("on another thread", error);
-    }
-    Thread.onSpinWait();
-  }
-
-  /** A request of a client's may have failed so. */
-  void requireFailure(int errno, String what) {
-    counts.failedWrites++;
-    require(
-        (errno == Errno.ESHUTDOWN && stopping)
-            || (errno == Errno.EIO && changesModes && (faulty || what.equals("flush"))),
-        () -> "a " + what + " failed with " + errno);
-  }
-
-  // ---- what happens ----
 
   void run(int operations) {
     for (int i = 0; i < operations; i++) {
@@ -187,21 +194,23 @@ final class EngineHistory implements AutoCloseable {
         case 22 -> toggleFaults();
         case 23 -> reopenSometimes();
         case 24 -> now += random.nextLong(2 * SECOND);
-        case 25 -> changeSettingsSometimes();
         default -> {
-          if (random.nextInt(4) == 0) {
-            read();
-          } else {
-            write();
+          switch (random.nextInt(12)) {
+            case 0, 1, 2 -> read();
+            case 3 -> client().zero();
+            default -> client().write();
           }
         }
       }
     }
     reopen(true, true);
     writeAllBack();
+    requireSound("at the end");
   }
 
-  private HistoryClient client() {
+  // ---- requests ----
+
+  private Client client() {
     return clients.get(random.nextInt(QUEUES));
   }
 
@@ -216,50 +225,237 @@ final class EngineHistory implements AutoCloseable {
     return 1 + random.nextInt(Math.min(most, sectors));
   }
 
-  private void write() {
-    letWritersGoOn();
-    int count = randomSectors();
-    client().write(random.nextInt(sectors - count + 1), count, random.nextInt(10) == 0);
+  private void apply(int sector, int count, int writeVersion) {
+    appliedAt[writeVersion] = ++applied;
+    Arrays.fill(visible, sector, sector + count, writeVersion);
+    if (zeroWrites.get(writeVersion)) {
+      Arrays.fill(lastZeros, sector, sector + count, writeVersion);
+    }
+  }
+
+  /** A client of the cache, with a queue and a batch that is not yet committed. */
+  private final class Client {
+    final MemorySegment buffer = arena.allocate(QUEUE_BUFFER_BYTES);
+    final List<Write> staged = new ArrayList<>();
+    BlockQueue queue = cache.openQueue();
+    long used;
+    boolean published;
+
+    void write() {
+      letWritersGoOn();
+      int count = randomSectors();
+      int sector = random.nextInt(sectors - count + 1);
+      long bytes = (long) count * SECTOR;
+      if (used + bytes > QUEUE_BUFFER_BYTES) {
+        commit();
+      }
+      Write write = nextWrite(sector, count);
+      SectorModel.fill(buffer, used, sector, count, version);
+      int waiting = cache.backlog().size();
+      queue.write((long) sector * SECTOR, (int) bytes, buffer.address() + used, write.fua, write);
+      used += bytes;
+      counts.writtenBytes += bytes;
+      handedOver(write, cache.backlog().size() > waiting);
+    }
+
+    /** Zeroes some sectors, or discards them. */
+    void zero() {
+      letWritersGoOn();
+      int sector = random.nextInt(sectors);
+      int most = Math.min(sectors - sector, SUBTREE_SECTORS - sector % SUBTREE_SECTORS);
+      int count = Math.min(Math.min(randomSectors(), most), MAX_ZERO_SECTORS);
+      Write write = nextWrite(sector, count);
+      zeroWrites.set(version);
+      int waiting = cache.backlog().size();
+      queue.writeZeroes(
+          (long) sector * SECTOR, (long) count * SECTOR, random.nextBoolean(), write.fua, write);
+      counts.zeroedBytes += (long) count * SECTOR;
+      handedOver(write, cache.backlog().size() > waiting);
+    }
+
+    private Write nextWrite(int sector, int count) {
+      if (++version == appliedAt.length) {
+        appliedAt = Arrays.copyOf(appliedAt, 2 * version);
+      }
+      return new Write(sector, count, version, random.nextInt(10) == 0);
+    }
+
+    private void handedOver(Write write, boolean waits) {
+      require(!write.completed, "a write completed before its commit");
+      if (waits) {
+        // The engine has published what this queue had staged: that came first.
+        staged.forEach(Write::apply);
+        published = !staged.isEmpty();
+        write.waits = true;
+        counts.waited++;
+        waitingBytes += (long) write.count * SECTOR;
+      } else {
+        staged.add(write);
+      }
+    }
+
+    void commit() {
+      queue.commit();
+      for (Write write : staged) {
+        require(write.completed, "a staged write is not complete after its commit");
+      }
+      staged.clear();
+      used = 0;
+      published = false;
+    }
+  }
+
+  private final class Write implements Completion {
+    final int sector;
+    final int count;
+    final int number;
+    final boolean fua;
+    boolean isApplied;
+    boolean completed;
+    boolean waits;
+
+    Write(int sector, int count, int number, boolean fua) {
+      this.sector = sector;
+      this.count = count;
+      this.number = number;
+      this.fua = fua;
+    }
+
+    void apply() {
+      if (!isApplied) {
+        isApplied = true;
+        EngineHistory.this.apply(sector, count, number);
+      }
+    }
+
+    @Override
+    public void complete(int errno) {
+      require(!completed, "a write completed twice");
+      completed = true;
+      if (waits) {
+        waitingBytes -= (long) count * SECTOR;
+      }
+      if (errno != 0) {
+        require(errno == Errno.ESHUTDOWN && stopping, "a write failed with " + errno);
+        return;
+      }
+      apply();
+      if (fua || options.durability() == Durability.ACK) {
+        for (int s = sector; s < sector + count; s++) {
+          if (appliedAt[durable[s]] < appliedAt[number]) {
+            durable[s] = number;
+          }
+        }
+      }
+    }
+  }
+
+  /** A read that may still be under way, and what was visible when it began. */
+  private static final class Read {
+    final int sector;
+    final int[] expected;
+    final MemorySegment buffer;
+    final boolean faulty;
+    final AtomicInteger errno = new AtomicInteger(-1);
+
+    Read(int sector, int[] expected, MemorySegment buffer, boolean faulty) {
+      this.sector = sector;
+      this.expected = expected;
+      this.buffer = buffer;
+      this.faulty = faulty;
+    }
   }
 
   private void read() {
+    if (readBuffers.isEmpty()) {
+      finishReads();
+    }
     int count = randomSectors();
     int sector = random.nextInt(sectors - count + 1);
-    reads.begin(client().queue(), sector, count, random.nextBoolean());
+    Read read =
+        new Read(
+            sector,
+            Arrays.copyOfRange(visible, sector, sector + count),
+            readBuffers.removeLast(),
+            faulty);
+    reads.add(read);
     if (random.nextBoolean()) {
-      reads.finish();
+      backing.holdReads();
+    }
+    client()
+        .queue
+        .read(
+            (long) sector * SECTOR,
+            count * SECTOR,
+            read.buffer.address(),
+            errno -> read.errno.compareAndSet(-1, errno));
+    if (random.nextBoolean()) {
+      finishReads();
     }
   }
 
-  /** With direct writes it is the device's, and may take its time or fail. */
+  private void finishReads() {
+    backing.releaseReads();
+    for (Iterator<Read> i = reads.iterator(); i.hasNext(); ) {
+      Read read = i.next();
+      while (read.errno.get() < 0) {
+        Thread.onSpinWait();
+      }
+      if (read.errno.get() == 0) {
+        check(read);
+      } else {
+        require(
+            read.errno.get() == Errno.EIO && (faulty || read.faulty),
+            "a read failed with " + read.errno);
+      }
+      readBuffers.add(read.buffer);
+      i.remove();
+    }
+  }
+
+  private void check(Read read) {
+    for (int i = 0; i < read.expected.length; i++) {
+      checkSector(read.sector + i, read.expected[i], read.buffer, (long) i * SECTOR);
+    }
+  }
+
+  private void checkSector(int sector, int expected, MemorySegment bytes, long at) {
+    int got = SectorModel.versionOf(bytes, at, sector);
+    // What was written since the read began may be seen.
+    require(
+        mayBe(sector, got, expected),
+        () ->
+            "sector "
+                + sector
+                + " read as "
+                + got
+                + ", expected "
+                + expected
+                + "; "
+                + SectorModel.describe(bytes, at));
+  }
+
+  /** Whether a sector at one version may be found at another: that, or a later one. */
+  private boolean mayBe(int sector, int got, int expected) {
+    if (got == SectorModel.ZERO) {
+      return zeroWrites.get(expected) || visibleSince(lastZeros[sector], expected);
+    }
+    return got == expected || visibleSince(got, expected);
+  }
+
+  /** Whether a write has become visible, after another. That it is of the sector, its data says. */
+  private boolean visibleSince(int number, int older) {
+    return number > 0 && number <= version && appliedAt[number] > appliedAt[older];
+  }
+
   private void flush() {
-    HistoryClient client = client();
+    Client client = client();
     client.commit();
-    int[] floors = model.floors();
     boolean[] done = {false};
-    client
-        .queue()
-        .flush(errno -> {
-          done[0] = true;
-          if (errno == 0) {
-            model.flushed(floors);
-          } else {
-            requireFailure(errno, "flush");
-            model.doubt();
-          }
-        });
-    client.queue().commit();
-    require(changesModes || done[0], "a flush did not complete in its commit");
-  }
-
-  private void changeSettingsSometimes() {
-    if (random.nextInt(8) == 0) {
-      cache.setGcPercent(oneOf(0, 30, 70, 90));
-    }
-    if (changesModes && random.nextInt(8) == 0) {
-      counts.modeChanges++;
-      drains.add(cache.setMode(randomMode()));
-    }
+    client.queue.flush(errno -> done[0] = errno == 0);
+    client.queue.commit();
+    require(done[0], "a flush did not complete in its commit");
+    System.arraycopy(visible, 0, durable, 0, sectors);
   }
 
   // ---- maintenance ----
@@ -283,16 +479,13 @@ final class EngineHistory implements AutoCloseable {
     long pause = cache.maintenance().step(now);
     if (cache.maintenance().writeBackErrors() != errors) {
       prefix.batchFailed();
-      model.doubt();
       counts.failedBatches++;
     }
     if (!cache.tails().keyTail().equals(oldest)) {
       counts.collections++;
     }
     if (!cache.tails().dirtyTail().equals(before)) {
-      if (!changesModes) {
-        prefix.dirtyTailMoved(before, cache.tails().dirtyTail());
-      }
+      prefix.dirtyTailMoved(before, cache.tails().dirtyTail());
       counts.batches++;
       if (before.cacheSegment() != cache.tails().dirtyTail().cacheSegment()) {
         counts.logSegments++;
@@ -302,31 +495,19 @@ final class EngineHistory implements AutoCloseable {
   }
 
   private void toggleFaults() {
-    awaitDirectWrites();
     faulty = random.nextInt(3) == 0;
     backing.fail(faulty ? oneOf(5, 50, 500, 1000) : 0);
   }
 
   private void heal() {
-    awaitDirectWrites();
     faulty = false;
     backing.fail(0);
     now += 11 * SECOND; // no retry is further away
   }
 
-  /** All that has begun has been answered; what waits for a batch of another's has been let go. */
-  private void awaitDirectWrites() {
-    if (changesModes) {
-      clients.forEach(HistoryClient::commit);
-      while (!cache.directWrites().isQuiet() || cache.directWrites().flushes().isBusy()) {
-        spin();
-      }
-    }
-  }
-
   /** Where much waits, the next write might be held up, and nobody else would step. */
   private void letWritersGoOn() {
-    if (outstandingBytes.get() < MAX_OUTSTANDING_BYTES) {
+    if (waitingBytes < MAX_WAITING_BYTES) {
       return;
     }
     settleRequests();
@@ -335,46 +516,29 @@ final class EngineHistory implements AutoCloseable {
       require(pause == 0 || cache.backlog().isEmpty(), "writers wait for a clock");
       require(step < 100_000, "no progress");
     }
-    awaitDirectWrites();
   }
 
   /** Nothing is under way, or holds room, or fails. */
   private void settleRequests() {
     heal();
-    reads.finish();
-    clients.forEach(HistoryClient::commit);
+    finishReads();
+    for (Client client : clients) {
+      client.commit();
+    }
   }
 
   private void writeAllBack() {
     settleRequests();
-    drains.add(cache.drain());
-    for (int step = 0; drains.stream().anyMatch(drain -> !drain.hasEnded()); step++) {
+    for (int step = 0; !cache.tails().dirtyTail().equals(cache.log().head().position()); step++) {
       if (step() > 0) {
         now += 10 * SECOND;
       }
       require(step < 100_000, "write-back makes no progress");
     }
-    require(drains.getLast().errno() == 0, "a drain failed without a fault");
-    require(cache.dirtyBytes() == 0, "a drain left something");
-    if (changesModes) {
-      readAll();
-      media.checkDeviceAlone();
-    } else {
-      prefix.checkAll();
-    }
+    prefix.checkAll();
   }
 
-  private void readAll() {
-    int[] errno = {-1};
-    long bytes = (long) sectors * SECTOR;
-    clients.getFirst().queue().read(0, (int) bytes, media.scratch().address(), e -> errno[0] = e);
-    while (errno[0] < 0) {
-      spin();
-    }
-    require(errno[0] == 0, "a read failed without a fault");
-  }
-
-  // ---- stops and crashes ----
+  // ---- stops, crashes and what is left then ----
 
   private void reopenSometimes() {
     if (random.nextInt(25) == 0) {
@@ -383,34 +547,36 @@ final class EngineHistory implements AutoCloseable {
   }
 
   private void reopen(boolean orderly, boolean wroteAll) {
-    reads.finish();
+    finishReads();
     stopping = true;
-    for (HistoryClient client : clients) {
-      client.leave(wroteAll || random.nextBoolean());
+    for (Client client : clients) {
+      // What was published cannot be taken back: it may survive, and the model takes it that way.
+      if (wroteAll || client.published || random.nextBoolean()) {
+        client.commit();
+      }
+      client.staged.clear();
+      client.used = 0;
+      client.queue.close();
     }
     if (hog != null) {
       hog.close();
     }
-    awaitDirectWrites();
     if (orderly) {
       cache.close();
-      if (!changesModes) {
-        model.flushed(model.floors());
-      }
+      System.arraycopy(visible, 0, durable, 0, sectors);
     } else {
       cache.stopWaiting(); // ends what waits; nothing of it was acknowledged
     }
-    require(outstandingBytes.get() == 0, "writes were never answered");
+    require(waitingBytes == 0, "writes that waited were never answered");
     if (random.nextBoolean()) {
       backing.crash();
     }
     boolean wasFaulty = faulty;
     backing.fail(0);
-    media.check(cache, orderly);
+    checkMedia(orderly);
     stopping = false;
-    drains.clear();
     cache = open();
-    clients.forEach(HistoryClient::comeBack);
+    clients.forEach(client -> client.queue = cache.openQueue());
     if (random.nextInt(3) > 0) {
       makeTheCacheSmall();
     }
@@ -423,14 +589,99 @@ final class EngineHistory implements AutoCloseable {
     return Cache.open(region, backing, options);
   }
 
-  /** As writes in write-back that are never committed. */
   private void makeTheCacheSmall() {
-    hog = (CacheQueue) cache.openQueue();
+    hog = cache.openQueue();
     int left = 5 + random.nextInt(8);
     // Where room is scarce the hog would have to wait for write-back as everybody does.
     while (!cache.admission().isScarce()
-        && cache.segments().usedCount() < cache.segments().count() - left
-        && hog.stage(0, 3 << 20, media.scratch().address(), false, errno -> {})) {}
+        && cache.segments().usedCount() < cache.segments().count() - left) {
+      hog.write(0, 3 << 20, scratch.address(), false, errno -> {});
+    }
+  }
+
+  /** The media and the backing device, seen by an independent reader, hold what they must. */
+  private void checkMedia(boolean orderly) {
+    CacheMedia media = CacheMedia.read(region.name(), region.view());
+    LogReplay.Summary summary = LogReplay.run(media, backing.sizeBytes(), (kset, key) -> {});
+    require(summary.dirtyTailOnLog(), "dirty_tail is off the log");
+    require(summary.staleKeys() == 0, () -> summary.staleKeys() + " stale keys");
+    require(media.dirtyTail().equals(cache.tails().dirtyTail()), "dirty_tail is not durable");
+    require(media.keyTail().equals(cache.tails().keyTail()), "key_tail is not durable");
+    if (orderly) {
+      require(summary.head().equals(cache.log().head().position()), "key_head");
+      int used = cache.segments().usedCount();
+      int referred = summary.used().cardinality();
+      require(
+          referred <= used && used <= referred + options.lanes(),
+          () -> used + " segments used, " + referred + " referred to: references leak");
+    }
+    LogicalView view = new LogicalView(media, backing);
+    view.read(0, scratch);
+    for (int s = 0; s < sectors; s++) {
+      int sector = s;
+      int got = SectorModel.versionOf(scratch, (long) s * SECTOR, s);
+      require(
+          mayBe(s, got, durable[s]),
+          () ->
+              "after "
+                  + (orderly ? "a stop" : "a kill")
+                  + " sector "
+                  + sector
+                  + " is at "
+                  + got
+                  + ", must be at "
+                  + durable[sector]
+                  + ", was at "
+                  + visible[sector]
+                  + "; "
+                  + SectorModel.describe(scratch, (long) sector * SECTOR));
+      int found = got == SectorModel.ZERO ? lastZeros[s] : got;
+      visible[s] = found;
+      durable[s] = found;
+    }
+    requireSound(orderly ? "after a stop" : "after a kill");
+    if (media.keyTail().equals(summary.head())) {
+      moveEmptyLogToTheEndOfItsSegment();
+    }
+  }
+
+  /** The rules of the format, by those who check media for a living. */
+  private void requireSound(String when) {
+    List<String> problems = Problems.of(region.name(), region.view(), backing);
+    require(problems.isEmpty(), () -> when + " fsck finds " + problems);
+    counts.checks++;
+  }
+
+  /**
+   * Segments are large and the log is small: without this, few histories would see it go on in
+   * another segment, and none at every place from which it can.
+   */
+  private void moveEmptyLogToTheEndOfItsSegment() {
+    CacheMedia media = CacheMedia.read(region.name(), region.view());
+    Position at = media.keyTail();
+    int left = Layout.KSET_HEADER_BYTES + 8 * random.nextInt(6000 / 8);
+    int offset = Layout.SEGMENT_DATA_BYTES - left;
+    if (offset <= at.offsetBytes()) {
+      return;
+    }
+    MemorySegment zeros = arena.allocate(left);
+    long place = media.segments().dataOffset(at.cacheSegment()) + offset;
+    region.persist(place, zeros.address(), left);
+    MetadataWriter metadata = new MetadataWriter(region, media.segments());
+    metadata.keyTail(new Position(at.cacheSegment(), offset));
+    metadata.dirtyTail(new Position(at.cacheSegment(), offset));
+  }
+
+  private void require(boolean holds, String claim) {
+    if (!holds) {
+      throw new AssertionError(claim + " (" + setting + ", write " + version + ")");
+    }
+  }
+
+  private void require(boolean holds, Supplier<String> claim) {
+    if (!holds) {
+      throw new AssertionError(claim.get() + " (" + setting + ", write " + version + ")");
+    }
   }
 
   @Override

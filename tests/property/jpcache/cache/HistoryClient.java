@@ -13,7 +13,7 @@ import jpcache.media.CacheMode;
 final class HistoryClient {
   private static final int BUFFER_BYTES = 16 << 20;
 
-  private final EngineHistory history;
+  private final ModeHistory history;
   private final HistoryModel model;
   private final MemorySegment buffer;
   private final List<Write> staged = new ArrayList<>();
@@ -26,7 +26,7 @@ final class HistoryClient {
   /** Something of the batch is in the cache already, and cannot be taken back. */
   private boolean published;
 
-  HistoryClient(EngineHistory history) {
+  HistoryClient(ModeHistory history) {
     this.history = history;
     model = history.model();
     buffer = history.allocate(BUFFER_BYTES);

@@ -4,7 +4,7 @@ import static jpcache.cache.SectorModel.SECTOR;
 
 import java.lang.foreign.MemorySegment;
 import java.util.SplittableRandom;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
 import jpcache.media.CacheMedia;
 import jpcache.media.Layout;
 import jpcache.media.LogReplay;
@@ -15,17 +15,17 @@ import jpcache.tools.LogicalView;
 
 /** What a history leaves on its media, seen by a reader that is not the engine. */
 final class HistoryMedia {
-  private final EngineHistory history;
+  private final ModeHistory history;
   private final MemoryRegion region;
-  private final UnreliableBacking backing;
+  private final SimBacking backing;
   private final SplittableRandom random;
   private final int sectors;
   private final MemorySegment scratch;
 
   HistoryMedia(
-      EngineHistory history,
+      ModeHistory history,
       MemoryRegion region,
-      UnreliableBacking backing,
+      SimBacking backing,
       SplittableRandom random,
       int sectors) {
     this.history = history;

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 
@@ -23,12 +23,12 @@ final class HistoryReads {
       boolean faulty,
       AtomicInteger errno) {}
 
-  private final EngineHistory history;
-  private final UnreliableBacking backing;
+  private final ModeHistory history;
+  private final SimBacking backing;
   private final List<Read> reads = new ArrayList<>();
   private final ArrayList<MemorySegment> buffers = new ArrayList<>();
 
-  HistoryReads(EngineHistory history, UnreliableBacking backing, long maxBytes) {
+  HistoryReads(ModeHistory history, SimBacking backing, long maxBytes) {
     this.history = history;
     this.backing = backing;
     for (int i = 0; i < READS; i++) {

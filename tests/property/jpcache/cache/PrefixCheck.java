@@ -3,7 +3,7 @@ package jpcache.cache;
 import static jpcache.cache.SectorModel.SECTOR;
 
 import java.util.BitSet;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
@@ -21,23 +21,44 @@ import jpcache.pmem.PmemRegion;
  */
 final class PrefixCheck {
   private final PmemRegion region;
-  private final UnreliableBacking backing;
+  private final SimBacking backing;
   private final String setting;
 
   /** For each sector the newest write before dirty_tail. */
   private final int[] versions;
 
-  private final BitSet excused = new BitSet();
+  private final BitSet excused;
 
-  PrefixCheck(PmemRegion region, UnreliableBacking backing, int sectors, String setting) {
+  PrefixCheck(PmemRegion region, SimBacking backing, int sectors, String setting) {
+    this(region, backing, new int[sectors], new BitSet(), setting);
+  }
+
+  private PrefixCheck(
+      PmemRegion region, SimBacking backing, int[] versions, BitSet excused, String setting) {
     this.region = region;
     this.backing = backing;
+    this.versions = versions;
+    this.excused = excused;
     this.setting = setting;
-    versions = new int[sectors];
+  }
+
+  /** What is known so far, to go on from it more than once. */
+  PrefixCheck copy() {
+    return new PrefixCheck(region, backing, versions.clone(), (BitSet) excused.clone(), setting);
   }
 
   void batchFailed() {
-    excused.or(backing.writtenSinceGoodFlush());
+    excuse(backing.writtenSinceGoodFlush());
+  }
+
+  /** A batch that did not come to its end has written these. */
+  void excuse(BitSet sectors) {
+    excused.or(sectors);
+  }
+
+  /** A batch has come to its end, and it was no shorter than any that did not. */
+  void noMoreExcuses() {
+    excused.clear();
   }
 
   void dirtyTailMoved(Position from, Position to) {
@@ -62,7 +83,9 @@ final class PrefixCheck {
     for (int i = 0; i < kset.keyLength(key) / SECTOR; i++) {
       int sector = first + i;
       int version = SectorModel.versionOf(region.view(), data + (long) i * SECTOR, sector);
-      require(version >= 0, "a key's data is not that of sector " + sector);
+      require(
+          version >= 0 || version == SectorModel.ZERO,
+          "a key's data is not that of sector " + sector);
       if (clean) {
         require(
             version == versions[sector],
@@ -80,7 +103,11 @@ final class PrefixCheck {
   }
 
   void checkAll() {
-    for (int sector = 0; sector < versions.length; sector++) {
+    check(0, versions.length);
+  }
+
+  void check(int firstSector, int sectors) {
+    for (int sector = firstSector; sector < firstSector + sectors; sector++) {
       check(sector);
     }
   }

@@ -11,16 +11,23 @@ import java.util.SplittableRandom;
  * What a device must hold, told by versions: a sector's bytes are a function of its number and of
  * the number of the write that made them, and begin with both. So any sector that is read, from
  * whatever device, says which write it is of, and one that was torn or misplaced gives itself away.
+ * Only zeros do not tell who made them.
  *
  * <p>512 bytes of device cost 4 bytes of model, and a plain array of bytes is still what is
  * compared with: {@link #fill} makes it.
  */
 final class SectorModel {
   static final int SECTOR = 512;
+
+  /** In place of a version: all bytes are 0, which any write of zeros may have made. */
+  static final int ZERO = -2;
+
   private static final int WINDOW_SECTORS = 1 << 14; // 8 MiB, no write is longer
 
   /** Random bytes; a write takes a window of them, chosen by its number. */
   private static final MemorySegment POOL = pool();
+
+  private static final MemorySegment ZEROS = Arena.global().allocate(SECTOR);
 
   private SectorModel() {}
 
@@ -55,6 +62,9 @@ final class SectorModel {
   static int versionOf(MemorySegment bytes, long at, int sector) {
     long stamp = bytes.get(JAVA_LONG.withByteAlignment(1), at);
     int version = (int) stamp;
+    if (stamp == 0 && MemorySegment.mismatch(bytes, at, at + SECTOR, ZEROS, 0, SECTOR) < 0) {
+      return ZERO;
+    }
     if (stamp >>> 32 != sector || version < 0) {
       return -1;
     }

@@ -16,7 +16,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import jpcache.Seeds;
-import jpcache.backing.UnreliableBacking;
+import jpcache.backing.SimBacking;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
@@ -64,8 +64,7 @@ class EngineStressTest {
   void noReaderSeesAnotherSectorOrAnOlderVersionWhileSegmentsAreRecycledUnderIt(
       Durability durability) throws Exception {
     long seed = Seeds.next(getClass());
-    UnreliableBacking backing =
-        new UnreliableBacking(SectorModel.firstContent(SECTORS), false, seed);
+    SimBacking backing = new SimBacking(SectorModel.firstContent(SECTORS), false, seed);
     CacheOptions options =
         CacheOptions.defaults().withLanes(2).withDurability(durability).withWriteBack(0, 0);
     try (Arena arena = Arena.ofShared();

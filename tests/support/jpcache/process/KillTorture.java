@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
 import jpcache.Sha256;
 import jpcache.process.AcknowledgementModel.Durability;
 import jpcache.process.LoadConnection.Count;
@@ -17,10 +18,12 @@ import jpcache.process.LoadConnection.Count;
  * Kills a server under load, again and again, and checks after each kill that the device holds what
  * the answers promised.
  *
- * <p>A round: a server that must give the bytes of the last round; load; SIGKILL at a random
- * moment; now and then a second SIGKILL while the next server starts; a server that is read whole
- * and compared with the model; its orderly end; {@code view}, which must give the same bytes.
- * Rounds go on with the same cache until it is full, then with a fresh one.
+ * <p>A round: a server that must give the bytes of the last round; load, under which the server may
+ * be stopped and continued; SIGKILL at a random moment; now and then a second SIGKILL while the
+ * next server starts; a check of the media, as the kill left them, by {@code fsck}'s rules; a
+ * server that is read whole and compared with the model; its orderly end and another check; {@code
+ * view}, which must give the same bytes. Rounds go on with the same cache until it is full, then
+ * with a fresh one.
  *
  * <p>The seed decides the requests and about when the kill comes; how they interleave is the
  * machine's.
@@ -31,6 +34,8 @@ final class KillTorture {
   private static final int CHUNK_BYTES = 1 << 20;
   private static final int MAX_ACKNOWLEDGEMENTS = 20_000;
   private static final int MAX_START_MS = 600;
+  private static final int MAX_PAUSES = 3;
+  private static final int MAX_PAUSE_MS = 300;
 
   private final Media media;
   private final Path scratch;
@@ -51,33 +56,37 @@ final class KillTorture {
     this.model = freshModel();
   }
 
-  /** Runs the rounds, and prints a line for each. */
-  void run(int rounds) throws IOException {
+  /** Runs so many rounds, or those that fit into so many seconds, and prints a line for each. */
+  void run(int rounds, int seconds) throws IOException {
     boolean full = true;
-    for (int round = 1; round <= rounds; round++) {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+    for (int round = 1; round <= rounds || System.nanoTime() < end; round++) {
       if (full) {
         begin();
       }
       Progress progress = new Progress(1 + random.nextInt(MAX_ACKNOWLEDGEMENTS));
-      Count count = loadAndKill(progress);
+      int pauses = random.nextInt(MAX_PAUSES);
+      Count count = loadAndKill(progress, pauses);
       assertEquals(List.of(), progress.mistakes(), "under load");
       boolean twice = random.nextBoolean();
       if (twice) {
         killWhileItStarts();
       }
+      media.requireSound("after the kill");
       compareWithModel();
+      media.requireSound("after an orderly stop");
       assertEquals(sha256, media.viewSha256(scratch), "view after the kill");
       full = progress.isFull();
       System.out.printf(
-          "kill -9, durability %s, round %d of %d: %d writes acknowledged, %d unanswered, %d"
-              + " refused, %d reads checked%s%s: all is there%n",
+          "kill -9, durability %s, round %d: %d writes acknowledged, %d unanswered, %d"
+              + " refused, %d reads checked%s%s%s: all is there%n",
           durabilityOption(),
           round,
-          rounds,
           count.acknowledged(),
           count.unanswered(),
           count.refused(),
           count.reads(),
+          pauses > 0 ? ", stopped and continued " + pauses + " times" : "",
           twice ? ", killed again while it started" : "",
           full ? ", the cache was full" : "");
     }
@@ -108,10 +117,18 @@ final class KillTorture {
     return new AcknowledgementModel(SECTORS, durability, true);
   }
 
-  private Count loadAndKill(Progress progress) throws IOException {
+  /**
+   * @param pauses how often the server stands still under the load, for a moment
+   */
+  private Count loadAndKill(Progress progress, int pauses) throws IOException {
     try (Server server = start()) {
       assertEquals(sha256, Export.sha256(media.socket()), "a restart");
       Load load = Load.start(media.socket(), model, stamp, random.split(), progress);
+      for (int i = 0; i < pauses; i++) {
+        server.signal("STOP");
+        progress.awaitTimeToKillAtMost(1 + random.nextInt(MAX_PAUSE_MS));
+        server.signal("CONT");
+      }
       progress.awaitTimeToKill();
       server.kill();
       Count count = load.finish();

@@ -1,5 +1,7 @@
 package jpcache.process;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
@@ -8,6 +10,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.Sha256;
+import jpcache.backing.BackingDevice;
+import jpcache.backing.BackingDevices;
+import jpcache.backing.BackingOptions;
+import jpcache.pmem.ReadOnlyMapping;
+import jpcache.tools.fsck.Problems;
 
 /**
  * The two devices of a server and its socket, in a test's own directories: the cache in memory, as
@@ -77,6 +84,15 @@ record Media(Path cache, Path backing, Path socket) {
   /** The arguments of {@code ./jpcache} that view these media. */
   String[] viewCommand() {
     return new String[] {"view", "--cache", cache.toString(), "--backing", backing.toString()};
+  }
+
+  /** Fails if {@code fsck} would find a problem. Nobody serves these media. */
+  void requireSound(String when) {
+    try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache.toString());
+        BackingDevice device =
+            BackingDevices.open(backing.toString(), BackingOptions.forReading())) {
+      assertEquals(List.of(), Problems.of(cache.toString(), mapping.view(), device), when);
+    }
   }
 
   /** The SHA-256 of the logical device as {@code view} prints it. */

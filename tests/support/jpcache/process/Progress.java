@@ -57,6 +57,15 @@ final class Progress {
     }
   }
 
+  /** Gives the load a while; whether the moment of the kill comes meanwhile does not matter. */
+  void awaitTimeToKillAtMost(long millis) {
+    try {
+      timeToKill.get(millis, TimeUnit.MILLISECONDS);
+    } catch (InterruptedException | ExecutionException | TimeoutException e) {
+      // It went on for this long, or stood still.
+    }
+  }
+
   /** Waits for the moment of the kill; from its return on connections may be lost. */
   void awaitTimeToKill() {
     try {

@@ -122,6 +122,11 @@ final class Server implements AutoCloseable {
     awaitExit();
   }
 
+  /** Sends any signal, such as STOP. */
+  void signal(String name) {
+    Jpcache.finish(new ProcessBuilder("kill", "-" + name, Long.toString(pid()))).succeeded();
+  }
+
   /** SIGTERM; returns the exit code. */
   int terminate() {
     process.destroy();

@@ -14,7 +14,6 @@ import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaFormatter;
 import jpcache.pmem.MemoryRegion;
-import jpcache.pmem.WatchedRegion;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -23,14 +22,13 @@ class GarbageCollectorTest {
   private static final int LOGICAL_BYTES = 32 << 20;
 
   private final Arena arena = Arena.ofConfined();
-  private final MemoryRegion memory = new MemoryRegion(512L << 20);
-  private final WatchedRegion region = new WatchedRegion(memory);
+  private final MemoryRegion region = new MemoryRegion(512L << 20);
   private final MemorySegment buffer = arena.allocate(LOGICAL_BYTES);
   private final MemoryBacking backing = new MemoryBacking(new byte[LOGICAL_BYTES]);
 
   @AfterEach
   void unmap() {
-    memory.close();
+    region.close();
     arena.close();
   }
 

@@ -14,7 +14,6 @@ import jpcache.media.Layout;
 import jpcache.media.MediaFormatter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
-import jpcache.pmem.WatchedRegion;
 import org.junit.jupiter.api.Test;
 
 /** The end of the log on media that are full of old bytes. */
@@ -30,15 +29,14 @@ class LogHeadTest {
 
   @Test
   void whateverAPowerCutKeepsNoOldBytesFollowTheNewestKset() {
-    MemoryRegion memory = new MemoryRegion(512L << 20);
     try (Arena arena = Arena.ofConfined();
-        WatchedRegion region = new WatchedRegion(memory)) {
-      memory.writable().fill((byte) 0xA5);
+        MemoryRegion region = new MemoryRegion(512L << 20)) {
+      region.writable().fill((byte) 0xA5);
       MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 90);
       CacheOptions options = CacheOptions.defaults().withLanes(1);
       MemoryBacking backing = new MemoryBacking(new byte[1 << 20]);
       Cache cache = Cache.open(region, backing, options);
-      region.watch((offset, length) -> check(memory.view(), offset, length));
+      region.watch((offset, length) -> check(region.view(), offset, length));
       MemorySegment data = arena.allocate(WRITE_BYTES);
       try (BlockQueue queue = cache.openQueue()) {
         while (lastKsets < 2) {

@@ -61,6 +61,17 @@ class ConfigFileTest {
   }
 
   @Test
+  void theHeadSaysWhatClientsMayTake() {
+    ServePlan plan = read("max-connections = 7\nreply-memory = '2M'\n" + ONE);
+    assertEquals(7, plan.server().maxConnections());
+    assertEquals(2 << 20, plan.server().replyBytes());
+    assertEquals(1024, read(ONE).server().maxConnections());
+    assertEquals(64 << 20, read(ONE).server().replyBytes());
+    String tooSmall = refusal("reply-memory = '1K'\n" + ONE);
+    assertTrue(tooSmall.contains("memory for replies 1024"), tooSmall);
+  }
+
+  @Test
   void oneAddressNeedsNoArrayAndNoneIsTheDefault() {
     assertEquals(
         List.of(NbdUri.tcp("::1", 1, "")),
@@ -90,14 +101,14 @@ class ConfigFileTest {
         "lisen = 'x' | :1: lisen = \"x\": there is no such key; there are control,",
         "threads = 3 | :1: threads = 3: there is no such key; there are control,",
         "listen = 3 | : NBD address 3: write nbd://",
-        "listen = [[1]] | :1: listen = [[1]]: must be a string or a whole number",
+        "listen = [[1]] | :1: listen = [...]: must be a string or a whole number",
         "listen = 1.5 | :1: listen = 1.5: must be a string or a whole number",
         "insecure = 'yes' | :1: insecure = \"yes\": must be true or false",
         "socket-mode = '999' | : socket-mode 999: write octal digits",
         "socket-owner = 'no-such-user-here' | : owner no-such-user-here: there is no such user",
         "tls = 'maybe' | :1: tls = \"maybe\": expected one of",
         "tls = 'required' | : TLS needs keys",
-        "metrics = ['a', 'b'] | :1: metrics = [\"a\",\"b\"]: must be one value",
+        "metrics = ['a', 'b'] | :1: metrics = [...]: must be one value",
         "default-export = 'x' | : default-export = \"x\": there is no such table",
         "listen = 'nbd://h/name' | : listen: nbd://h:10809/name: the exports' names",
         "insecure = true = | : line 1: ",

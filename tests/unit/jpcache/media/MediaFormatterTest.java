@@ -3,7 +3,6 @@ package jpcache.media;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -17,7 +16,6 @@ import jpcache.Golden;
 import jpcache.Seeds;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.media.MediaException.Kind;
-import jpcache.pmem.CutRegion;
 import jpcache.pmem.MemoryRegion;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.AfterAll;
@@ -25,7 +23,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Formatting makes an empty cache of whatever was there, and is harmless when it is cut off. */
+/** Formatting makes an empty cache of whatever was there. */
 class MediaFormatterTest {
   private static final int GC_PERCENT = 33;
 
@@ -96,42 +94,6 @@ class MediaFormatterTest {
   }
 
   @Test
-  void aCutAnywhereLeavesTheOldCacheNoCacheOrTheWholeNewOne() {
-    storeOldCache();
-    List<byte[]> old = heads();
-    String oldCache = describe();
-    boolean seenOld = false;
-    boolean seenNew = false;
-    long drains = 0;
-    for (boolean cut = true; cut; drains++) {
-      cut = false;
-      for (int tear = 0; tear < 6; tear++) {
-        storeHeads(old);
-        CutRegion powerCut = new CutRegion(region, drains, random);
-        try {
-          MediaFormatter.format(powerCut, true, CacheMode.WRITE_BACK, GC_PERCENT);
-        } catch (CutRegion.PowerCut e) {
-          cut = true;
-        }
-        String what = "cut in drain " + drains + ", seed " + seed;
-        try {
-          CacheMedia.read("cache", region.view());
-        } catch (MediaException e) {
-          assertEquals(Kind.NOT_FORMATTED, e.kind(), what + ": " + e.getMessage());
-          continue;
-        }
-        if (describe().equals(oldCache)) {
-          seenOld = true;
-        } else {
-          assertEmptyCache(true);
-          seenNew = true;
-        }
-      }
-    }
-    assertTrue(seenOld && seenNew && drains > 10, "drains " + drains + ", seed " + seed);
-  }
-
-  @Test
   void aDeviceBelow512MiBIsRefused() {
     MediaFormatter.checkSize("cache", Layout.MIN_DEVICE_BYTES);
     MediaException e =
@@ -169,21 +131,6 @@ class MediaFormatterTest {
     }
   }
 
-  /** What a reader sees of the region. */
-  private static String describe() {
-    CacheMedia media = CacheMedia.read("cache", region.view());
-    StringBuilder text = new StringBuilder();
-    text.append(media.superblock()).append(media.info());
-    text.append(media.keyTail()).append(media.dirtyTail());
-    LogReplay.Summary summary =
-        LogReplay.run(
-            media,
-            Long.MAX_VALUE,
-            (kset, key) ->
-                text.append(kset.keyOffset(key)).append('@').append(kset.keySegment(key)));
-    return text.append(summary).toString();
-  }
-
   private void assertEmptyCache(boolean dataCrc) {
     CacheMedia media = CacheMedia.read("cache", region.view());
     int segments = MediaBuilder.SMALL_SEGMENTS;
@@ -216,16 +163,5 @@ class MediaFormatterTest {
       heads.add(region.writable().asSlice(Layout.segmentOffset(segment), SEGMENT_HEAD_BYTES));
     }
     return heads;
-  }
-
-  private static List<byte[]> heads() {
-    return headSegments().stream().map(head -> head.toArray(JAVA_BYTE)).toList();
-  }
-
-  private static void storeHeads(List<byte[]> heads) {
-    List<MemorySegment> into = headSegments();
-    for (int i = 0; i < heads.size(); i++) {
-      into.get(i).copyFrom(MemorySegment.ofArray(heads.get(i)));
-    }
   }
 }

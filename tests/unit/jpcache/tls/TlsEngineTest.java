@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HexFormat;
+import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
@@ -126,6 +128,18 @@ class TlsEngineTest {
     assertEquals(
         "the certificate of CN=stranger was not signed by an authority in ca-cert.pem",
         new TlsTalk(keys(clients), x509(other.issue("stranger"))).mustFail());
+  }
+
+  @Test
+  void aCertificateOfAnAuthorityOfAnotherNameIsForeign() {
+    TestAuthority.Identity stranger = new TestAuthority("other").issue("stranger");
+
+    ClientTrust.Refusal refusal =
+        new ClientTrust(certificates).check(List.of(stranger.certificate()));
+
+    assertEquals(
+        "the certificate of CN=stranger was not signed by an authority in ca-cert.pem",
+        Objects.requireNonNull(refusal).reason());
   }
 
   @Test

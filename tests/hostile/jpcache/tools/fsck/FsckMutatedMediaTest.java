@@ -18,7 +18,7 @@ import jpcache.media.LogReplay;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.media.MediaBuilder.Structure;
-import jpcache.pmem.SegmentRegion;
+import jpcache.pmem.MemoryRegion;
 import jpcache.support.ShmDirectory;
 import jpcache.tools.rescue.Rescue;
 import org.junit.jupiter.api.Test;
@@ -87,7 +87,7 @@ class FsckMutatedMediaTest {
   private void round(MediaBuilder m) {
     boolean cutLog = random.nextBoolean();
     FsckReport first = check(m, cutLog);
-    if (first.repair(new SegmentRegion(m.media())) > 0) {
+    if (first.repair(new MemoryRegion(m.media())) > 0) {
       repaired++;
       FsckReport second = check(m, cutLog);
       assertEquals(
@@ -96,7 +96,7 @@ class FsckMutatedMediaTest {
               .flatMap(phase -> phase.findings().stream())
               .filter(finding -> finding.repair() != null)
               .toList(),
-          () -> "a repair does not come twice; first " + told(first));
+          () -> "a repair does not come twice; first " + Problems.in(first));
     }
     if (check(m, false).problems() == 0) {
       sound++;
@@ -104,17 +104,9 @@ class FsckMutatedMediaTest {
       LogReplay.run(media, LOGICAL_BYTES, (kset, key) -> {});
       Rescue.Options options = new Rescue.Options(false, false, 2);
       new Rescue(media, backing(), options, notice -> fail(notice), (done, of) -> {})
-          .run(new SegmentRegion(m.media()));
-      assertEquals(List.of(), told(check(m, false)), "after a rescue");
+          .run(new MemoryRegion(m.media()));
+      assertEquals(List.of(), Problems.in(check(m, false)), "after a rescue");
     }
-  }
-
-  private static List<String> told(FsckReport report) {
-    return report.phases().stream()
-        .flatMap(phase -> phase.findings().stream())
-        .filter(finding -> finding.severity() == Finding.Severity.PROBLEM)
-        .map(Finding::toString)
-        .toList();
   }
 
   private FsckReport check(MediaBuilder m, boolean cutLog) {

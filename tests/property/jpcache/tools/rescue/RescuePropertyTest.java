@@ -10,11 +10,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import jpcache.Seeds;
 import jpcache.backing.BackingDevice;
-import jpcache.backing.PowerCutBacking;
+import jpcache.backing.SimBacking;
 import jpcache.base.Crc32c;
 import jpcache.base.UserException;
 import jpcache.media.CacheMedia;
@@ -22,7 +23,9 @@ import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
-import jpcache.pmem.SegmentRegion;
+import jpcache.media.SharedZeros;
+import jpcache.pmem.MemoryRegion;
+import jpcache.support.Power;
 import jpcache.support.ShmDirectory;
 import jpcache.tools.LogicalView;
 import jpcache.tools.fsck.Fsck;
@@ -47,12 +50,15 @@ class RescuePropertyTest {
 
   private static final int SECOND_LOG = 9;
   private static final int STALE = 5;
+  private static final int ZEROS = 7;
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
 
   private SplittableRandom random = new SplittableRandom(0);
+  private final Power power = new Power();
   private int dataAt;
+  private long zeroedBytes;
   private int blockBytes;
 
   @BeforeEach
@@ -67,14 +73,15 @@ class RescuePropertyTest {
     for (int round = 0; round < ROUNDS; round++) {
       Path file = shm.resolve("cache");
       try (MediaBuilder m = MediaBuilder.create(file, MediaBuilder.SMALL_BYTES)) {
-        PowerCutBacking backing = randomDevices(m, keyBlock, deviceBlock);
+        SimBacking backing = randomDevices(m, keyBlock, deviceBlock);
         byte[] logical = view(m, backing);
-        SegmentRegion region = new SegmentRegion(m.media());
-        region.beforeStore(
-            () -> assertEquals(0, backing.unflushedWrites(), "dirty_tail waits for the flush"));
+        MemoryRegion region = new MemoryRegion(m.media());
+        region.watch((offset, length) ->
+            assertEquals(0, backing.unflushedWrites(), "dirty_tail waits for the flush"));
         Rescue.Summary planned = rescue(m, backing).dryRun();
         assertEquals(0, backing.writes(), "a dry run writes nothing");
         assertEquals(planned, rescue(m, backing).run(region));
+        zeroedBytes += backing.zeroedBytes();
         check(m, backing, logical);
         assertEquals(
             new Rescue.Summary(0, 0, 0, 0), rescue(m, backing).run(region), "nothing is left");
@@ -82,6 +89,7 @@ class RescuePropertyTest {
         Files.delete(file);
       }
     }
+    assertTrue(zeroedBytes > 0, "some of the zeros were not written");
   }
 
   @ParameterizedTest
@@ -92,9 +100,10 @@ class RescuePropertyTest {
     for (int round = 0; round < ROUNDS; round++) {
       Path file = shm.resolve("cache");
       try (MediaBuilder m = MediaBuilder.create(file, MediaBuilder.SMALL_BYTES)) {
-        PowerCutBacking backing = randomDevices(m, keyBlock, deviceBlock);
+        SimBacking backing = randomDevices(m, keyBlock, deviceBlock);
         byte[] logical = view(m, backing);
-        SegmentRegion region = new SegmentRegion(m.media());
+        MemoryRegion region = new MemoryRegion(m.media());
+        region.watch((offset, length) -> power.require());
         for (int life = 1; runFor(life, m, backing, region); life++) {
           cuts++;
           assertArrayEquals(logical, view(m, backing), "the view after cut " + life);
@@ -108,21 +117,20 @@ class RescuePropertyTest {
   }
 
   /** Lives grow longer, so that there is an end. Returns whether the run was cut off. */
-  private boolean runFor(int life, MediaBuilder m, PowerCutBacking backing, SegmentRegion region) {
-    boolean cache = random.nextBoolean();
-    region.killAfter(cache ? random.nextInt(life) : Long.MAX_VALUE);
-    backing.failAfter(cache ? Long.MAX_VALUE : random.nextInt(10 * life));
+  private boolean runFor(int life, MediaBuilder m, SimBacking backing, MemoryRegion region) {
+    power.cutAfter(random.nextInt(10 * life));
     try {
       rescue(m, backing).run(region);
       return false;
-    } catch (SegmentRegion.Killed | UserException e) {
+    } catch (Power.Cut | UserException e) {
       return true;
     } finally {
-      backing.powerCut(random);
+      power.stay();
+      backing.crash(random);
     }
   }
 
-  private void check(MediaBuilder m, PowerCutBacking backing, byte[] logical) {
+  private void check(MediaBuilder m, SimBacking backing, byte[] logical) {
     assertArrayEquals(logical, backing.durableBytes(), "the backing device alone");
     assertArrayEquals(logical, view(m, backing), "the view");
     FsckReport report = new Fsck("cache", m.view(), backing, false, phase -> {}).run();
@@ -145,11 +153,12 @@ class RescuePropertyTest {
   }
 
   /** A log in two segments, and a backing device that has everything before dirty_tail. */
-  private PowerCutBacking randomDevices(MediaBuilder m, int keyBlock, int deviceBlock) {
+  private SimBacking randomDevices(MediaBuilder m, int keyBlock, int deviceBlock) {
     blockBytes = keyBlock;
     dataAt = 0;
     m.cacheInfo(0, MediaBuilder.SMALL_SEGMENTS, CRC_FLAGS);
     m.generation(STALE, 2);
+    SharedZeros.write(new MemoryRegion(m.media()), MediaBuilder.dataOffset(ZEROS));
     byte[] below = new byte[LOGICAL_BYTES];
     random.nextBytes(below);
     int ksets = 1 + random.nextInt(30);
@@ -176,7 +185,7 @@ class RescuePropertyTest {
     if (written == ksets) {
       m.dirtyTail(segment, at);
     }
-    return new PowerCutBacking(below, deviceBlock);
+    return new SimBacking(below, deviceBlock, false, random.nextLong(), power);
   }
 
   private LogKey key(MediaBuilder m, byte[] below, boolean written) {
@@ -189,6 +198,13 @@ class RescuePropertyTest {
     if (random.nextInt(12) == 0) {
       return new LogKey(off, length, 0, STALE, 0, 1, 0); // whatever is there is not looked at
     }
+    if (random.nextInt(6) == 0) {
+      if (written) {
+        Arrays.fill(below, off, off + length, (byte) 0);
+      }
+      int place = random.nextBoolean() ? SharedZeros.UNMAPPED_AT : SharedZeros.KEPT_AT;
+      return new LogKey(off, length, 0, ZEROS, place, 0, Crc32c.ofZeros(length));
+    }
     boolean clean = random.nextInt(12) == 0 && written;
     int segment = 1 + random.nextInt(3);
     int place = dataAt + random.nextInt(3) * SECTOR; // seldom aligned
@@ -197,7 +213,9 @@ class RescuePropertyTest {
     }
     dataAt = place + length;
     byte[] data = new byte[length];
-    random.nextBytes(data);
+    if (random.nextInt(3) > 0) {
+      random.nextBytes(data);
+    }
     MemorySegment.copy(
         data,
         0,

@@ -28,7 +28,7 @@ import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.media.MediaBuilder.Structure;
-import jpcache.pmem.SegmentRegion;
+import jpcache.pmem.MemoryRegion;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
@@ -466,10 +466,10 @@ class FsckFaultsTest {
 
   private void repairs(Fault fault, MediaBuilder m) {
     FsckReport first = check(m, false);
-    int repaired = first.repair(new SegmentRegion(m.media()));
+    int repaired = first.repair(new MemoryRegion(m.media()));
     if (fault.after() == After.CLEAN_IF_CUT) {
       assertTrue(check(m, false).problems() > 0, "only --cut-log cuts");
-      repaired += check(m, true).repair(new SegmentRegion(m.media()));
+      repaired += check(m, true).repair(new MemoryRegion(m.media()));
     }
     List<String> left = findings(m);
     switch (fault.after()) {

@@ -22,7 +22,8 @@ import jpcache.base.Errno;
 import jpcache.base.UserException;
 import jpcache.media.CacheMedia;
 import jpcache.media.MediaBuilder;
-import jpcache.pmem.SegmentRegion;
+import jpcache.pmem.MemoryRegion;
+import jpcache.support.Power;
 import jpcache.support.ShmDirectory;
 import jpcache.tools.LogicalView;
 import jpcache.tools.fsck.Fsck;
@@ -46,7 +47,7 @@ class RescueGoldenTest {
     Golden.Copy copy = image.unpack(shm);
     try (MediaBuilder m = MediaBuilder.open(copy.cache(), true)) {
       try (BackingDevice backing = open(copy)) {
-        rescue(m, backing, Rescue.BATCH_KSETS).run(new SegmentRegion(m.media()));
+        rescue(m, backing, Rescue.BATCH_KSETS).run(new MemoryRegion(m.media()));
       }
       check(image, copy, m);
     }
@@ -58,17 +59,19 @@ class RescueGoldenTest {
     SplittableRandom random = new SplittableRandom(Seeds.next(RescueGoldenTest.class));
     Golden.Copy copy = image.unpack(shm);
     try (MediaBuilder m = MediaBuilder.open(copy.cache(), true)) {
-      SegmentRegion region = new SegmentRegion(m.media());
+      Power power = new Power();
+      MemoryRegion region = new MemoryRegion(m.media());
+      region.watch((offset, length) -> power.require());
       int cuts = 0;
       boolean done = false;
       while (!done) {
         boolean cache = cuts == 0 || random.nextBoolean();
-        region.killAfter(cache ? random.nextInt(cuts == 0 ? 5 : 10) : Long.MAX_VALUE);
+        power.cutAfter(cache ? random.nextInt(cuts == 0 ? 5 : 10) : Long.MAX_VALUE);
         long writes = cache ? Long.MAX_VALUE : random.nextInt(2_000);
         try (BackingDevice backing = new FailingBacking(open(copy), writes)) {
           rescue(m, backing, 16).run(region);
           done = true;
-        } catch (SegmentRegion.Killed | UserException e) {
+        } catch (Power.Cut | UserException e) {
           cuts++;
         }
       }

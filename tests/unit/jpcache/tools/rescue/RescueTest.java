@@ -25,7 +25,7 @@ import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.media.MediaException;
 import jpcache.media.Position;
-import jpcache.pmem.SegmentRegion;
+import jpcache.pmem.MemoryRegion;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -75,7 +75,7 @@ class RescueTest {
     Rescue.Summary rescue(boolean force, boolean skipUnreadable) {
       Rescue.Options options = new Rescue.Options(force, skipUnreadable, Rescue.BATCH_KSETS);
       return new Rescue(media(), backing, options, notices::add, (done, of) -> {})
-          .run(new SegmentRegion(m.media()));
+          .run(new MemoryRegion(m.media()));
     }
 
     CacheMedia media() {
