@@ -346,8 +346,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
     wake();
   }
 
+  /** The mode in which batches begin; it may not be durable yet. */
   public CacheMode mode() {
-    return info.mode();
+    CacheMode toStore = modeToStore;
+    return toStore != null ? toStore : info.mode();
   }
 
   /**

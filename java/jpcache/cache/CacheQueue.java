@@ -324,7 +324,7 @@ final class CacheQueue implements BlockQueue {
     BackingFlushes device = cache.directWrites().flushes();
     for (int i = 0; i < flushes.size(); i++) {
       if (errno == 0 && device.isNeeded()) {
-        device.flush(flushes.get(i));
+        device.flushForClient(flushes.get(i));
       } else {
         flushes.get(i).complete(errno);
       }

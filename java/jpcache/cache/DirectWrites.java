@@ -1,11 +1,14 @@
 package jpcache.cache;
 
 import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.extent.Extent;
+import jpcache.extent.ExtentList;
+import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 
 /**
@@ -127,16 +130,64 @@ final class DirectWrites {
   void run(DirectWrite write) {
     underWay.incrementAndGet();
     entered.incrementAndGet();
+    BitSet overtaken = overtaken(write);
     if (!enterKeys(write)) {
       end(write, Errno.EIO);
       return;
     }
-    Completion done = errno -> written(write, errno);
-    if (write.buffer == null) {
-      cache.backing().zero(write.offsetBytes, write.lengthBytes, write.unmap, done);
-    } else {
-      cache.backing().write(write.offsetBytes, write.lengthBytes, write.buffer.address(), done);
+    int sectors = write.lengthBytes >>> Extent.SECTOR_SHIFT;
+    Miss parts = new Miss(errno -> written(write, errno));
+    for (int at = overtaken.nextClearBit(0); at < sectors; ) {
+      int next = overtaken.nextSetBit(at);
+      int end = next < 0 ? sectors : next;
+      parts.addPart();
+      send(write, (long) at << Extent.SECTOR_SHIFT, (end - at) << Extent.SECTOR_SHIFT, parts);
+      at = overtaken.nextClearBit(end);
     }
+    parts.complete(0);
+  }
+
+  private void send(DirectWrite write, long skippedBytes, int lengthBytes, Completion done) {
+    long offset = write.offsetBytes + skippedBytes;
+    if (write.buffer == null) {
+      cache.backing().zero(offset, lengthBytes, write.unmap, done);
+    } else {
+      cache.backing().write(offset, lengthBytes, write.buffer.address() + skippedBytes, done);
+    }
+  }
+
+  /**
+   * The sectors that were not cached when the write was staged and are now: a batch of another mode
+   * has been committed meanwhile. Its data may be on the device already, and never comes again, so
+   * there this write counts as the earlier one.
+   */
+  private BitSet overtaken(DirectWrite write) {
+    BitSet sectors = new BitSet();
+    if (write.unsettled.isEmpty()) {
+      return sectors; // all of it is kept
+    }
+    ExtentList extents = new ExtentList();
+    long end = write.endBytes();
+    for (long at = write.offsetBytes; at < end; ) {
+      long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
+      long to = Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES);
+      int first = Extent.sectorInSubtree(at);
+      extents.clear();
+      Subtree subtree = cache.map().subtree(at);
+      synchronized (subtree) {
+        subtree.overlaps(first, first + (int) ((to - at) >>> Extent.SECTOR_SHIFT), extents);
+      }
+      int before = (int) ((at - write.offsetBytes) >>> Extent.SECTOR_SHIFT) - first;
+      for (int i = 0; i < extents.size(); i++) {
+        sectors.set(before + Extent.start(extents.get(i)), before + Extent.end(extents.get(i)));
+      }
+      at = to;
+    }
+    for (int piece = 0; piece < write.pieces.pieces(); piece++) {
+      int from = (int) ((write.pieces.offset(piece) - write.offsetBytes) >>> Extent.SECTOR_SHIFT);
+      sectors.clear(from, from + (write.pieces.length(piece) >>> Extent.SECTOR_SHIFT));
+    }
+    return sectors;
   }
 
   private boolean enterKeys(DirectWrite write) {
