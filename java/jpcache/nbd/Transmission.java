@@ -102,6 +102,7 @@ final class Transmission {
         }
         // What was throttled before the send may go on after it: nobody would wake it for that.
         boolean progress = arrived || handled || (throttled && freed);
+        idle = idle && !progress;
         arrived = !progress && await();
       }
     } finally {
