@@ -153,6 +153,7 @@ final class Computer implements AutoCloseable {
     backing.load(blankBacking);
     power.stay();
     setting = how;
+    backing.tear(how.mode != CacheMode.WRITE_AROUND); // which passes on what the device does
     known = nothingYet(how.toString());
     MediaFormatter.format(pmem, how.dataCrc, how.mode, how.gcPercent);
     CacheMedia made = media();

@@ -14,7 +14,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Every writer of metadata, cut off at every event: see {@link CutEverywhere}. {@code ci/soak}
- * looks at more states: {@code -Djpcache.crash.states=N}.
+ * looks at more states, {@code -Djpcache.crash.states=N}; {@code -Djpcache.crash.scenario=REGEX}
+ * chooses.
  */
 class PowerCutTest {
   private static final Effort FAST = new Effort(64, 31, 7, 3);
@@ -24,6 +25,11 @@ class PowerCutTest {
   private static final Setting LAZY = PLAIN.withWriteBack(500, 100);
 
   static List<Scenario> scenarios() {
+    String wanted = System.getProperty("jpcache.crash.scenario", ".*");
+    return all().stream().filter(scenario -> scenario.name().matches(wanted)).toList();
+  }
+
+  private static List<Scenario> all() {
     return List.of(
         new Scenario("a write", PLAIN, c -> {}, c -> c.put(8, 4)),
         new Scenario(

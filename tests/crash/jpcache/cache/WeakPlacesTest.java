@@ -3,12 +3,15 @@ package jpcache.cache;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
 import jpcache.Seeds;
 import jpcache.cache.Computer.Setting;
 import jpcache.cache.CutEverywhere.Effort;
 import jpcache.cache.CutEverywhere.Scenario;
 import jpcache.media.CacheMedia;
+import jpcache.media.Kset;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
@@ -58,6 +61,39 @@ class WeakPlacesTest {
         c -> c.put(8, 2));
   }
 
+  /** The same at the start of the segment that the log goes on in. */
+  @Test
+  void noOldKsetBeginsTheNextSegment() {
+    cutEverywhere(
+        Setting.PLAIN.withGcPercent(0),
+        c -> {
+          c.put(2, 2);
+          CacheMedia media = c.media();
+          c.put(2, 2);
+          c.settle();
+          c.stop();
+          c.moveEmptyLog(100);
+          repeatKset(c, media.keyTail());
+        },
+        c -> {
+          c.put(8, 2);
+          c.put(10, 2);
+        });
+  }
+
+  /** Every segment but the log's and that of the data has the kset at its start, too. */
+  private static void repeatKset(Computer c, Position kset) {
+    CacheMedia media = c.media();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment bytes = arena.allocate(Kset.sizeBytes(1));
+      long from = media.segments().dataOffset(kset.cacheSegment()) + kset.offsetBytes();
+      bytes.copyFrom(c.pmem.view().asSlice(from, bytes.byteSize()));
+      for (int segment = 2; segment < media.segments().count(); segment++) {
+        c.pmem.persist(media.segments().dataOffset(segment), bytes.address(), bytes.byteSize());
+      }
+    }
+  }
+
   /** The log is empty and begins where it began once, behind the 24 bytes of zeros that must be. */
   private static void beginLogAgain(Computer c) {
     CacheMedia media = c.media();
@@ -95,6 +131,7 @@ class WeakPlacesTest {
         Setting.PLAIN,
         c -> c.put(0, 16),
         c -> {
+          c.put(20, 1); // the first one drains when it zeroes the log ahead
           c.write(0, 4, 1, false);
           c.write(0, 6, 1, false);
           c.commit(0);

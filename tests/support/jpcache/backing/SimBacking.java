@@ -52,6 +52,7 @@ public final class SimBacking implements BackingDevice {
   private final List<Runnable> lateReads = new ArrayList<>();
   private boolean holdingReads;
   private int failuresPerThousand;
+  private boolean tearing = true;
   private boolean gone;
   private boolean closed;
   private long changes;
@@ -91,6 +92,11 @@ public final class SimBacking implements BackingDevice {
     failuresPerThousand = perThousand;
   }
 
+  /** Whether a power cut may leave a sector half written; no disk admits that it does. */
+  public synchronized void tear(boolean sectors) {
+    tearing = sectors;
+  }
+
   /** From now on reads fetch their data at once, and tell it at {@link #releaseReads}. */
   public void holdReads() {
     holdingReads = true;
@@ -126,7 +132,7 @@ public final class SimBacking implements BackingDevice {
       write.sectors.stream()
           .filter(sector -> chance.nextInt(16) < sixteenths)
           .forEach(sector -> {
-            boolean torn = sixteenths < 16 && chance.nextInt(TORN_ONE_IN) == 0;
+            boolean torn = tearing && sixteenths < 16 && chance.nextInt(TORN_ONE_IN) == 0;
             settle(write, sector, torn ? 8 * chance.nextInt(SECTOR / 8) : SECTOR);
           });
     }
@@ -161,9 +167,9 @@ public final class SimBacking implements BackingDevice {
 
     /** The device comes up in a state that is chosen by seed. May be called again. */
     public void leave(SplittableRandom chance) {
-      load(durable);
-      unflushed.addAll(onTheirWay);
+      leaveUnflushed();
       crash(chance);
+      written.clear();
     }
 
     /** The device has not noticed anything. */
