@@ -17,7 +17,7 @@ serve() { # number, then options
   shift
   rm -f "$work/ready"
   mkfifo "$work/ready"
-  "$jpcache" serve --cache "$media/pmem" --backing "$media/backing" --force --control "$shm/control" \
+  "$jpcache" serve --cache "$media/pmem" --backing "$media/backing" --control "$shm/control" \
     --listen "nbd+unix:///?socket=$shm/nbd" "$@" >"$work/ready" 2>"$work/serve.err" &
   server=$!
   read -r line <"$work/ready" || :

@@ -59,6 +59,7 @@ final class Handshake {
 
   private @Nullable Export contextsOf;
   private @Nullable Export export;
+  private boolean blocksTold = true;
 
   /**
    * A negotiation that has not begun; the greeting is in {@code replies} at once.
@@ -76,7 +77,7 @@ final class Handshake {
   /** What was agreed upon; only in {@link Phase#TRANSMISSION}. */
   Session session() {
     Export chosen = Objects.requireNonNull(export);
-    return new Session(chosen, format, contextsFor(chosen));
+    return new Session(chosen, format, contextsFor(chosen), blocksTold);
   }
 
   /**
@@ -220,6 +221,7 @@ final class Handshake {
     }
     boolean zeroes = (clientFlags & NbdProtocol.FLAG_NO_ZEROES) == 0;
     replies.export(found, transmissionFlags(found), zeroes);
+    blocksTold = false;
     begin(found);
   }
 

@@ -35,6 +35,7 @@ final class Reply implements Completion {
   private long requestOffset;
   private Success success = Success.PLAIN;
   private int dataBytes;
+  private int skipBytes;
   private int sendBytes;
   private boolean fastZero;
 
@@ -95,7 +96,13 @@ final class Reply implements Completion {
   long carriesData(int bytes) {
     success = Success.DATA;
     dataBytes = bytes;
+    skipBytes = 0;
     return address + format.dataHeaderBytes();
+  }
+
+  /** The data begins so many bytes later than {@link #carriesData} said, and moves there. */
+  void skip(int bytes) {
+    skipBytes = bytes;
   }
 
   /** Success is answered with all of the room, which is filled in by then. */
@@ -154,8 +161,14 @@ final class Reply implements Completion {
   private int succeed() {
     return switch (success) {
       case PLAIN -> format.success(address, cookie, requestOffset);
-      case DATA ->
-          format.data(address, true, cookie, requestOffset, requestOffset, dataBytes) + dataBytes;
+      case DATA -> {
+        if (skipBytes > 0) {
+          long data = address + format.dataHeaderBytes();
+          NativeMemory.copy(data + skipBytes, data, dataBytes);
+        }
+        yield format.data(address, true, cookie, requestOffset, requestOffset, dataBytes)
+            + dataBytes;
+      }
       case PREPARED -> roomBytes;
     };
   }

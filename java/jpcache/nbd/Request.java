@@ -124,7 +124,24 @@ final class Request {
     if (!only(session.format().chunked() ? NbdProtocol.CMD_FLAG_DF : 0)) {
       return wrongFlag();
     }
-    return length > MAX_BYTES || length < 0 ? Refusal.TOO_LONG : range(Refusal.PAST_END);
+    if (length > MAX_BYTES || length < 0) {
+      return Refusal.TOO_LONG;
+    }
+    if (session.blocksTold() || length == 0 || !misaligned()) {
+      return range(Refusal.PAST_END);
+    }
+    return !inside() ? Refusal.PAST_END : wholeBytes() > MAX_BYTES ? Refusal.TOO_LONG : null;
+  }
+
+  /** Of a read, the bytes before it in its first block. */
+  int leadBytes() {
+    return (int) offset & (device.minimumBlockBytes() - 1);
+  }
+
+  /** Of a read, the bytes of all blocks that it touches. */
+  int wholeBytes() {
+    int block = device.minimumBlockBytes();
+    return (leadBytes() + (int) length + block - 1) & -block;
   }
 
   private @Nullable Refusal write() {
@@ -205,11 +222,18 @@ final class Request {
     if (length == 0) {
       return Refusal.EMPTY;
     }
-    if (((offset | length) & (device.minimumBlockBytes() - 1)) != 0) {
+    if (misaligned()) {
       return Refusal.MISALIGNED;
     }
-    boolean inside = offset >= 0 && length > 0 && offset <= device.sizeBytes() - length;
-    return inside ? null : pastEnd;
+    return inside() ? null : pastEnd;
+  }
+
+  private boolean misaligned() {
+    return ((offset | length) & (device.minimumBlockBytes() - 1)) != 0;
+  }
+
+  private boolean inside() {
+    return offset >= 0 && length > 0 && offset <= device.sizeBytes() - length;
   }
 
   /** The protocol's number for a device's error; what it has no number for is EIO to a client. */

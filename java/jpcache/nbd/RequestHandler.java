@@ -55,16 +55,22 @@ final class RequestHandler {
     if (format.chunked()
         && length >= ReadPlan.LEAST_READ_BYTES
         && !request.has(NbdProtocol.CMD_FLAG_DF)
+        && request.wholeBytes() == length
         && plan.findsHoles(queue, request.offset(), length)) {
       return readPieces(request);
     }
-    int bytes = format.dataHeaderBytes() + length;
+    int whole = request.wholeBytes();
+    int bytes = format.dataHeaderBytes() + whole;
     Reply reply = replies.begin(request, bytes, false, metrics.reads);
     if (reply == null) {
       return false;
     }
     metrics.reads.begin(counters, length);
-    queue.read(request.offset(), length, reply.carriesData(length), reply);
+    long data = reply.carriesData(length);
+    if (whole > length) {
+      reply.skip(request.leadBytes());
+    }
+    queue.read(request.offset() - request.leadBytes(), whole, data, reply);
     return true;
   }
 
