@@ -7,9 +7,9 @@ import jpcache.nbd.NbdServerOptions;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@code serve} is to do, from its options or its file.
+ * What is to be served, from the options of the command or its file.
  *
- * @param server where and how
+ * @param server where, how, and for how many
  * @param defaultExport whose the empty name is; null: nobody's
  * @param open opens the caches, by the names that clients ask for
  */
