@@ -19,6 +19,11 @@ public interface BlockDevice {
 
   boolean readOnly();
 
+  /**
+   * Whether {@link BlockQueue#writeZeroes} is now sure to take less time than a write of as much.
+   */
+  boolean zeroesFast();
+
   /** A new queue; whoever opens it uses it from one thread at a time and closes it. */
   BlockQueue openQueue();
 }

@@ -269,6 +269,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return false;
   }
 
+  /** Direct writes of zeros take what the backing device takes, and nobody knows what that is. */
+  @Override
+  public boolean zeroesFast() {
+    return !policy().isDirect();
+  }
+
   @Override
   public BlockQueue openQueue() {
     CacheQueue queue = new CacheQueue(this, Math.floorMod(queues.getAndIncrement(), lanes.length));

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * What is to be served and how, from the options of the command or from its file.
  *
- * @param server where and how
+ * @param server where, how, and for how many
  * @param defaultExport whose the empty name is; null: nobody's
  * @param open opens the caches, by the names that clients ask for
  */

@@ -16,6 +16,7 @@ enum Refusal {
   FLUSH_OF_RANGE(Errno.EINVAL, "FLUSH takes no offset and no length"),
   PAYLOAD_MISSING(Errno.EINVAL, "WRITE with extended headers needs a payload"),
   PAYLOAD_UNEXPECTED(Errno.EINVAL, "this command takes no payload"),
+  NOT_FAST(Errno.EOPNOTSUPP, "zeros may take as long as other writes here"),
   NO_CONTEXT(Errno.EINVAL, "no metadata context was negotiated"),
   BAD_FILTER(Errno.EINVAL, "the payload does not list negotiated metadata contexts"),
   STOPPING(Errno.ESHUTDOWN, "the server is stopping");

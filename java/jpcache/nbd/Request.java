@@ -161,7 +161,12 @@ final class Request {
     if (!only(allowedFlags)) {
       return wrongFlag();
     }
-    return session.export().refusesWrites() ? Refusal.READ_ONLY : range(pastEnd);
+    if (session.export().refusesWrites()) {
+      return Refusal.READ_ONLY;
+    }
+    Refusal refusal = range(pastEnd);
+    boolean tooSlow = has(NbdProtocol.CMD_FLAG_FAST_ZERO) && !device.zeroesFast();
+    return refusal == null && tooSlow ? Refusal.NOT_FAST : refusal;
   }
 
   /** A BLOCK_STATUS with a payload is judged again when that has been read. */

@@ -125,6 +125,21 @@ class NbdRepliesTest {
     }
   }
 
+  @Test
+  void fastZeroIsRefusedWhereItWouldNotBeFastAndNothingIsDone() throws IOException {
+    try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(MIB).withSlowZeroes());
+        NbdClient client = served.unix()) {
+      client.go("");
+      byte[] block = random(512, 6);
+      client.write(0, block);
+      int fast = NbdClient.FLAG_FAST_ZERO;
+      assertEquals(Errno.EOPNOTSUPP, error(client, NbdClient.WRITE_ZEROES, fast, 0, 512));
+      assertArrayEquals(block, client.read(0, 512));
+      client.command(NbdClient.WRITE_ZEROES, 0, 0, 512);
+      assertArrayEquals(new byte[512], client.read(0, 512));
+    }
+  }
+
   // ---- Zeros -------------------------------------------------------------------------------
 
   @ParameterizedTest

@@ -61,6 +61,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   private volatile Chooser failingWrites = NONE;
   private volatile int failure;
   private volatile boolean missingFlushes;
+  private volatile boolean slowZeroes;
   private boolean locking = true;
 
   private final List<String> violations = new ArrayList<>();
@@ -92,6 +93,12 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   /** Reads for which this holds complete on another thread. */
   public MemoryBlockDevice missWhen(Chooser chooser) {
     missing = chooser;
+    return this;
+  }
+
+  /** Zeros take as long as other writes. */
+  public MemoryBlockDevice withSlowZeroes() {
+    slowZeroes = true;
     return this;
   }
 
@@ -195,6 +202,11 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   @Override
   public boolean readOnly() {
     return readOnly;
+  }
+
+  @Override
+  public boolean zeroesFast() {
+    return !slowZeroes;
   }
 
   @Override
