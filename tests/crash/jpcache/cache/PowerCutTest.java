@@ -134,6 +134,18 @@ class PowerCutTest {
               c.settle();
             }),
         new Scenario(
+            "a segment that is used again at once",
+            PLAIN.withGcPercent(0),
+            PowerCutTest::logNearItsSegmentsEnd,
+            c -> {
+              c.put(0, 4);
+              c.put(2, 4); // the log leaves its segment
+              c.settle(); // which is free then
+              c.write(1, 8, 4, false); // and taken for data
+              c.commit(1);
+              c.put(4, 2);
+            }),
+        new Scenario(
             "gc percent",
             PLAIN,
             c -> c.put(0, 4),
@@ -173,9 +185,9 @@ class PowerCutTest {
             LAZY,
             c -> {},
             c -> {
-              c.put(0, 4);
-              c.step(0);
               c.put(8, 4);
+              c.step(0);
+              c.put(0, 4); // is written first, and in part
               c.setGcPercent(0); // all of it has to go
               c.backing.fail(1000);
               c.step(0);
@@ -256,6 +268,16 @@ class PowerCutTest {
     }
     c.put(40, 4);
     c.stop();
+  }
+
+  /** The log's segment is the first that is taken when those before it are used. */
+  private static void logNearItsSegmentsEnd(Computer c) {
+    c.moveEmptyLog(100);
+    c.put(0, 2);
+    c.put(2, 2);
+    c.settle();
+    c.stop();
+    c.moveEmptyLog(100);
   }
 
   private static void muchDirtyData(Computer c) {

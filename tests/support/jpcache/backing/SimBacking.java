@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.SplittableRandom;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import jpcache.pmem.PmemReads;
+import jpcache.pmem.PoisonedMemoryException;
 import jpcache.support.PagedMemory;
 import jpcache.support.Power;
 
@@ -298,8 +300,15 @@ public final class SimBacking implements BackingDevice {
   private void change(long offsetBytes, MemorySegment data, Completion done) {
     int errno = valid(offsetBytes, data.byteSize()) ? eventOutcome() : Errno.EINVAL;
     submit(() -> {
+      MemorySegment copy = MemorySegment.ofArray(new byte[(int) data.byteSize()]);
+      try {
+        PmemReads.copy(data, 0, copy, 0, data.byteSize());
+      } catch (PoisonedMemoryException e) {
+        done.complete(Errno.EFAULT); // as a system call has it
+        return;
+      }
       if (errno != Errno.EINVAL) {
-        write(offsetBytes, data, errno != 0);
+        write(offsetBytes, copy, errno != 0);
       }
       done.complete(errno);
     });
@@ -314,8 +323,7 @@ public final class SimBacking implements BackingDevice {
     for (int sector = 0; sector < sectors; sector++) {
       arrived.set(sector, !failed || random.nextBoolean());
     }
-    byte[] bytes = data.toArray(ValueLayout.JAVA_BYTE);
-    Unflushed write = new Unflushed(offsetBytes, MemorySegment.ofArray(bytes), arrived);
+    Unflushed write = new Unflushed(offsetBytes, data, arrived);
     unflushed.add(write);
     show(write);
     changes++;

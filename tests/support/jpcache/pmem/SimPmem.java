@@ -145,8 +145,9 @@ public final class SimPmem extends MemoryRegion {
     return media.save();
   }
 
-  /** The media hold this, and nothing is under way. Poison stays. */
+  /** The media hold this, nothing is under way and nothing is poisoned. */
   public synchronized void load(PagedMemory.Image image) {
+    heal();
     pending.clear();
     media.load(image);
     seen.load(image);
