@@ -18,6 +18,9 @@ import jpcache.extent.Subtree;
 final class DirectWrites {
   private static final long MAX_BYTES = 64L << 20;
 
+  /** What a range counts for that the device makes zeros: up to 1 GiB. */
+  private static final int ZEROS_COST_BYTES = 1 << 20;
+
   private final Cache cache;
   private final DeviceOrder order = new DeviceOrder();
   private final BackingFlushes flushes;
@@ -98,7 +101,16 @@ final class DirectWrites {
     MemorySegment buffer = buffers.take(lengthBytes);
     MemorySegment source = MemorySegment.ofAddress(address).reinterpret(lengthBytes);
     MemorySegment.copy(source, 0, buffer, 0, lengthBytes);
-    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer);
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer, false);
+  }
+
+  /** A range that the device makes zeros, with its place in the order taken. */
+  DirectWrite stageZeros(
+      long offsetBytes, int lengthBytes, boolean unmap, boolean fua, Completion done) {
+    synchronized (this) {
+      bytes += ZEROS_COST_BYTES;
+    }
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, null, unmap);
   }
 
   /** The write will not be made. Its pieces have been given back. */
@@ -119,13 +131,12 @@ final class DirectWrites {
       end(write, Errno.EIO);
       return;
     }
-    cache
-        .backing()
-        .write(
-            write.offsetBytes,
-            write.lengthBytes,
-            write.buffer.address(),
-            errno -> written(write, errno));
+    Completion done = errno -> written(write, errno);
+    if (write.buffer == null) {
+      cache.backing().zero(write.offsetBytes, write.lengthBytes, write.unmap, done);
+    } else {
+      cache.backing().write(write.offsetBytes, write.lengthBytes, write.buffer.address(), done);
+    }
   }
 
   private boolean enterKeys(DirectWrite write) {
@@ -186,9 +197,11 @@ final class DirectWrites {
   private void leave(DirectWrite write) {
     long vouchedBy = flushes.written();
     write.unsettled.forEach(range -> range.written(vouchedBy));
-    buffers.give(write.buffer);
+    if (write.buffer != null) {
+      buffers.give(write.buffer);
+    }
     synchronized (this) {
-      bytes -= write.lengthBytes;
+      bytes -= write.buffer == null ? ZEROS_COST_BYTES : write.lengthBytes;
       notifyAll();
     }
     order.leave(write.turn);

@@ -68,7 +68,9 @@ final class DirtyDataCheck {
     boolean passes = true;
     boolean changed = false;
     for (int key = 0; keyData != null && key < batch.keys(); key++) {
-      String damage = batch.isPlanned(key) ? damage(keyData, batch, key) : null;
+      // Zeros that are shared are not read: the device is told to make zeros.
+      boolean written = batch.isPlanned(key) && batch.keyHasPlace(key);
+      String damage = written ? damage(keyData, batch, key) : null;
       if (damage != null) {
         boolean current = isCurrent(batch, key);
         tell(batch, key, damage, current);

@@ -25,6 +25,9 @@ import jpcache.media.Position;
  * <p>Extents are taken out at once, so no tree ever holds one whose segment has moved on; the
  * kernel leaves them for whoever meets them.
  *
+ * <p>Keys of zeroed ranges share their places, so an older one must not take out what a newer one,
+ * which may still be dirty, has put into a tree: see {@link ZeroExtents}.
+ *
  * <p>Used by the maintenance thread. Locks: one subtree at a time.
  *
  * <p>Kernel counterpart: {@code cache_gc.c: pcache_cache_gc_fn}.
@@ -39,6 +42,7 @@ final class GarbageCollector {
   private final ExtentMap map;
   private final SegmentTable segments;
   private final Tails tails;
+  private final ZeroExtents zeros;
   private final long logicalBytes;
   private final HotData hotData;
   private final ExtentList scratch = new ExtentList();
@@ -56,12 +60,14 @@ final class GarbageCollector {
       CacheMedia media,
       ExtentMap map,
       SegmentTable segments,
+      ZeroExtents zeros,
       Tails tails,
       long logicalBytes,
       HotData hotData) {
     this.media = media;
     this.map = map;
     this.segments = segments;
+    this.zeros = zeros;
     this.tails = tails;
     this.logicalBytes = logicalBytes;
     this.hotData = hotData;
@@ -118,15 +124,21 @@ final class GarbageCollector {
     if (kset.keyIsStale(key, segments.generation(segment))) {
       return; // was stale when the log was replayed: never counted
     }
-    hotData.keep(kset, key);
     long offset = kset.keyOffset(key);
+    int place = kset.keySegmentOffset(key);
+    boolean shared = zeros.holds(segment, place);
+    if (!shared) {
+      hotData.keep(kset, key);
+    }
     Subtree subtree = map.subtree(offset);
     synchronized (subtree) {
-      subtree.remove(
-          Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)),
-          scratch);
+      if (!shared) {
+        subtree.remove(Extent.ofBytes(offset, kset.keyLength(key), segment, place), scratch);
+      } else if (subtree.removeZeroKey()) {
+        zeros.remove(subtree, scratch);
+      }
     }
-    collectedBytes += kset.keyLength(key);
+    collectedBytes += zeros.roomBytes(segment, place, kset.keyLength(key));
     addReference(segment);
   }
 

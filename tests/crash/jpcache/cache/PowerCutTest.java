@@ -13,8 +13,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Every writer of metadata, cut off at every event: see {@link CutEverywhere}. {@code ci/soak} looks
- * at more states, {@code -Djpcache.crash.states=N}; {@code -Djpcache.crash.scenario=REGEX} chooses.
+ * Every writer of metadata, cut off at every event: see {@link CutEverywhere}. {@code ci/soak}
+ * looks at more states, {@code -Djpcache.crash.states=N}; {@code -Djpcache.crash.scenario=REGEX}
+ * chooses.
  */
 class PowerCutTest {
   private static final Effort FAST = new Effort(64, 31, 7, 3);

@@ -89,8 +89,7 @@ class WeakPlacesTest {
       long from = media.segments().dataOffset(kset.cacheSegment()) + kset.offsetBytes();
       bytes.copyFrom(c.pmem.view().asSlice(from, bytes.byteSize()));
       for (int segment = 2; segment < media.segments().count(); segment++) {
-        c.pmem.persist(
-            media.segments().dataOffset(segment), bytes.address(), bytes.byteSize());
+        c.pmem.persist(media.segments().dataOffset(segment), bytes.address(), bytes.byteSize());
       }
     }
   }

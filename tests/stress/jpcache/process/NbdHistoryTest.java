@@ -68,6 +68,7 @@ class NbdHistoryTest {
 
   /** A border between subtrees lies in the midst of one of the rows. */
   private static final int FIRST_SECTOR = SUBTREE_SECTORS - ROW_SECTORS * 5 / 2;
+
   /** So much is in use that a few segments more make room to be wanted, and no misses be filled. */
   private static final int FREE_SEGMENTS = 16;
 
