@@ -167,12 +167,12 @@ final class ModeHistory implements AutoCloseable {
     Thread.onSpinWait();
   }
 
-  /** A request of a client's may have failed so. */
+  /** A request of a client's may have failed so, also a moment after the device was healed. */
   void requireFailure(int errno, String what) {
     counts.failedWrites++;
     require(
         (errno == Errno.ESHUTDOWN && stopping)
-            || (errno == Errno.EIO && changesModes && (faulty || what.equals("flush"))),
+            || (errno == Errno.EIO && changesModes),
         () -> "a " + what + " failed with " + errno);
   }
 
