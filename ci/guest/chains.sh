@@ -17,7 +17,7 @@ serve() { # number, then options
   shift
   rm -f "$work/ready"
   mkfifo "$work/ready"
-  "$jpcache" serve --cache "$media/pmem" --backing "$media/backing" --force --control "$shm/control" \
+  "$jpcache" serve --cache "$media/pmem" --backing "$media/backing" --control "$shm/control" \
     --listen "nbd+unix:///?socket=$shm/nbd" "$@" >"$work/ready" 2>"$work/serve.err" &
   server=$!
   read -r line <"$work/ready" || :
@@ -38,7 +38,7 @@ devices() { # which pmem, which backing
 boot() { # what for, then the guest's arguments
   local what=$1 said
   shift
-  "$here/run" --quiet --share "$work" --timeout 240 "${args[@]}" "$here/in/pcache" "$@" ||
+  "$here/run" --quiet --share "$work" --timeout 600 "${args[@]}" "$here/in/pcache" "$@" ||
     fail "$what: $(tail -n 20 "$work/output")"
   said=$(complaints "$work/console")
   [ -z "$said" ] || fail "$what: the kernel says: $said"

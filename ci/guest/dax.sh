@@ -3,7 +3,7 @@
 
 stage() {
   local said
-  "$here/run" --quiet --share "$work/dax" --timeout 400 --nvdimm "$shm/nv0" --nvdimm "$shm/nv1" --pmem "$shm/raw" \
+  "$here/run" --quiet --share "$work/dax" --timeout 900 --nvdimm "$shm/nv0" --nvdimm "$shm/nv1" --pmem "$shm/raw" \
     --disk "$shm/a" --disk "$shm/b" --disk "$shm/c" "$here/in/dax" "$@" || fail "dax $1: $(tail -n 40 "$work/dax/output")"
   grep '^  ' "$work/dax/output" || :
   said=$(complaints "$work/dax/console")

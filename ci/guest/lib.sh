@@ -44,5 +44,5 @@ pick() {
 
 # What the kernel said, as a warning or worse, since the caches came, in the console $1. Nothing, when all is well.
 complaints() {
-  tr -d '\r' <"$1" | sed '1,/jpcache: begins/d' | grep -vE '^ *$|reboot: Power down' || :
+  tr -d '\r' <"$1" | sed '1,/jpcache: begins/d' | grep -vE '^ *$|reboot: Power down|nbd[0-9]+: shutting down sockets' || :
 }

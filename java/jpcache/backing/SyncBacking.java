@@ -31,6 +31,16 @@ public final class SyncBacking {
   }
 
   /**
+   * Makes a range zeros and waits; durable after {@link #flush}.
+   *
+   * @throws UserException if the device fails
+   */
+  public static void zero(BackingDevice device, long offsetBytes, long lengthBytes, boolean unmap) {
+    String what = "zeroing " + lengthBytes + " bytes at " + offsetBytes;
+    await(device, what, done -> device.zero(offsetBytes, lengthBytes, unmap, done));
+  }
+
+  /**
    * Makes every write that has completed durable.
    *
    * @throws UserException if the device fails

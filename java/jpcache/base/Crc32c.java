@@ -64,6 +64,35 @@ public final class Crc32c {
   }
 
   /**
+   * The checksum of so many zeros, without having them: a zero bit multiplies the register by x
+   * modulo the polynomial, so {@code n} bytes multiply it by x to the power of 8n.
+   */
+  public static int ofZeros(long lengthBytes) {
+    int register = SEED;
+    int power = 1 << (Integer.SIZE - 1 - Byte.SIZE); // x^8: the lowest power is the highest bit
+    for (long n = lengthBytes; n != 0; n >>>= 1) {
+      if ((n & 1) != 0) {
+        register = multiply(register, power);
+      }
+      power = multiply(power, power);
+    }
+    return register;
+  }
+
+  /** The product of two reflected polynomials modulo the generator. */
+  private static int multiply(int a, int b) {
+    int product = 0;
+    int shifted = b;
+    for (int bit = Integer.SIZE - 1; bit >= 0; bit--) {
+      if ((a >>> bit & 1) != 0) {
+        product ^= shifted;
+      }
+      shifted = shifted >>> 1 ^ ((shifted & 1) != 0 ? POLYNOMIAL : 0);
+    }
+    return product;
+  }
+
+  /**
    * The four bytes that take the register from {@code from} to {@code to}: the register is run
    * backwards over 32 zero bits, and what then differs from {@code from} is the input.
    */

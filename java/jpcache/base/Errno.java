@@ -14,15 +14,18 @@ public final class Errno {
   public static final int EINVAL = 22;
   public static final int ENFILE = 23;
   public static final int EMFILE = 24;
+  public static final int EFBIG = 27;
   public static final int ENOSPC = 28;
   public static final int EROFS = 30;
   public static final int EPIPE = 32;
+  public static final int EBADMSG = 74;
   public static final int EOVERFLOW = 75;
   public static final int EOPNOTSUPP = 95;
   public static final int EADDRINUSE = 98;
   public static final int ENOBUFS = 105;
   public static final int ESHUTDOWN = 108;
   public static final int ECONNREFUSED = 111;
+  public static final int EDQUOT = 122;
 
   private Errno() {}
 

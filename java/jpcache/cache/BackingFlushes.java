@@ -30,6 +30,10 @@ final class BackingFlushes {
   /** Whether the flush under way is for direct writes, among others. */
   private volatile boolean vouching;
 
+  /** The error of a flush that lost direct writes, and that no client has been told of. */
+  private int untoldErrno;
+
+  private boolean clientWaits;
   private long begun;
   private long ended;
 
@@ -74,8 +78,8 @@ final class BackingFlushes {
   }
 
   /** Whether there are direct writes that no flush has vouched for yet. */
-  boolean isNeeded() {
-    return due || vouching;
+  synchronized boolean isNeeded() {
+    return due || vouching || untoldErrno != 0;
   }
 
   /** Whether a flush has ended well. */
@@ -87,6 +91,28 @@ final class BackingFlushes {
   synchronized boolean isBad(long number) {
     Map.Entry<Long, Long> range = bad.floorEntry(number);
     return range != null && number <= range.getValue();
+  }
+
+  /**
+   * As {@link #flush}, for a client: it is also told of a flush that failed for others before,
+   * which may have lost what it wrote.
+   */
+  void flushForClient(Completion done) {
+    synchronized (this) {
+      clientWaits = true;
+    }
+    flush(errno -> done.complete(errno != 0 ? errno : takeUntold()));
+  }
+
+  private synchronized int takeUntold() {
+    int errno = untoldErrno;
+    untoldErrno = 0;
+    return errno;
+  }
+
+  /** Whether one is under way. */
+  synchronized boolean isBusy() {
+    return busy;
   }
 
   /** Whatever had completed before this call is durable when {@code done} is called with 0. */
@@ -122,12 +148,17 @@ final class BackingFlushes {
         addBad(begun, begun + 1);
         begun++;
         due |= vouching;
+        if (vouching && !clientWaits) {
+          untoldErrno = errno;
+        }
+        clientWaits = false; // all that wait are told
       } else {
         unvouched = false;
       }
       vouching = false;
       ended = begun;
       next = !waiting.isEmpty();
+      clientWaits &= next;
       busy = next;
       if (next) {
         begin();

@@ -25,17 +25,43 @@ final class Backlog {
   /** So much is written with one commit, or one write more. */
   private static final int COMMIT_BYTES = 1 << 20;
 
+  /** And so much of a zeroed range. */
+  private static final long COMMIT_ZERO_BYTES = 4L << 30;
+
+  private static final int OBJECT_BYTES = 128;
+  private static final byte[] NO_DATA = {};
+
+  /** A write, or a range to be zeroed in its place. */
   private static final class Write {
     final long offsetBytes;
     final byte[] data;
     final boolean fua;
     final Completion done;
+    final @Nullable ZeroedRange zeroes;
 
     Write(long offsetBytes, byte[] data, boolean fua, Completion done) {
       this.offsetBytes = offsetBytes;
       this.data = data;
       this.fua = fua;
       this.done = done;
+      zeroes = null;
+    }
+
+    Write(ZeroedRange zeroes) {
+      offsetBytes = zeroes.partBytes();
+      data = NO_DATA;
+      fua = zeroes.fua;
+      done = zeroes::fail;
+      this.zeroes = zeroes;
+    }
+
+    boolean isStaged() {
+      return zeroes == null || zeroes.isStaged();
+    }
+
+    /** What it takes of the memory for all, and of a commit. */
+    int bytes() {
+      return data.length + OBJECT_BYTES;
     }
   }
 
@@ -48,6 +74,8 @@ final class Backlog {
   // Of the maintenance thread:
   private MemorySegment buffer = Arena.ofAuto().allocate(COMMIT_BYTES);
   private final List<Write> staged = new ArrayList<>();
+
+  private boolean progress;
   private final Admission admission;
 
   /**
@@ -79,10 +107,19 @@ final class Backlog {
         data,
         0,
         lengthBytes);
-    if (enqueue(new Write(offsetBytes, data, fua, done))) {
+    add(new Write(offsetBytes, data, fua, done));
+  }
+
+  /** Lets wait what is left of a range that is to be zeroed. */
+  void add(ZeroedRange zeroes) {
+    add(new Write(zeroes));
+  }
+
+  private void add(Write write) {
+    if (enqueue(write)) {
       onFirst.run();
     } else {
-      done.complete(Errno.ESHUTDOWN);
+      write.done.complete(Errno.ESHUTDOWN);
     }
   }
 
@@ -102,7 +139,7 @@ final class Backlog {
       return false;
     }
     waiting.add(write);
-    waitingBytes += write.data.length;
+    waitingBytes += write.bytes();
     empty = false;
     return true;
   }
@@ -117,7 +154,7 @@ final class Backlog {
     boolean admitted = true;
     while (admitted && !empty) {
       admitted = stageMany(queue);
-      any |= !staged.isEmpty();
+      any |= progress;
       queue.commit();
       served();
     }
@@ -126,6 +163,7 @@ final class Backlog {
 
   /** Stages what one commit may take; false if the next write has to wait on. */
   private boolean stageMany(CacheQueue queue) {
+    progress = false;
     long bytes = 0;
     while (bytes < COMMIT_BYTES) {
       Write next = poll();
@@ -136,14 +174,23 @@ final class Backlog {
         putBack(next);
         return false;
       }
+      progress = true;
+      if (!next.isStaged()) {
+        putBack(next); // it goes on with the next commit
+        return true;
+      }
       staged.add(next);
-      bytes += next.data.length;
+      bytes += next.bytes();
     }
     return true;
   }
 
   private boolean stage(CacheQueue queue, Write write) {
-    int length = write.data.length;
+    if (write.zeroes != null) {
+      return queue.stageZeroes(write.zeroes, COMMIT_ZERO_BYTES);
+    }
+    byte[] data = write.data;
+    int length = data.length;
     if (!admission.admit(length)) {
       return false;
     }
@@ -151,7 +198,7 @@ final class Backlog {
       buffer = Arena.ofAuto().allocate(length);
     }
     // Staging copies, so the buffer is free again at once.
-    MemorySegment.copy(write.data, 0, buffer, ValueLayout.JAVA_BYTE, 0, length);
+    MemorySegment.copy(data, 0, buffer, ValueLayout.JAVA_BYTE, 0, length);
     if (queue.stageByMode(write.offsetBytes, length, buffer.address(), write.fua, write.done)) {
       return true;
     }
@@ -174,7 +221,7 @@ final class Backlog {
   }
 
   private synchronized void served() {
-    staged.forEach(write -> waitingBytes -= write.data.length);
+    staged.forEach(write -> waitingBytes -= write.bytes());
     staged.clear();
     empty = waiting.isEmpty();
     notifyAll();

@@ -23,6 +23,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.SharedZeros;
 import jpcache.media.Undrained;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
@@ -68,6 +69,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   private final ExtentMap map;
   private final SegmentTable segments;
+  private final ZeroExtents zeros;
   private final DataHead[] lanes;
   private final KeyLog log;
   private final Tails tails;
@@ -100,7 +102,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     policy = WritePolicy.of(info.mode());
     metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
-    log = new KeyLog(region, segments, summary.head(), options.lanes());
+    zeros = new ZeroExtents(region, segments, replayed.zeros.found());
+    log = new KeyLog(region, segments, zeros, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];
     for (int lane = 0; lane < lanes.length; lane++) {
       lanes[lane] = new DataHead(segments);
@@ -117,8 +120,11 @@ public final class Cache implements BlockDevice, AutoCloseable {
     directWrites =
         new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
     writeBack =
-        new WriteBack(media, region, segments, backing, tails, map, log.head(), directWrites);
-    collector = new GarbageCollector(media, map, segments, tails, backing.sizeBytes());
+        new WriteBack(
+            media, region, segments, zeros, backing, tails, map, log.head(), directWrites);
+    collector =
+        new GarbageCollector(
+            media, map, segments, zeros, tails, backing.sizeBytes(), new HotData(this, media));
     maintenance = new Maintenance(this, writeBack, collector, System.nanoTime());
   }
 
@@ -149,6 +155,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     private final @Nullable KeyData keyData;
     final ExtentMap map;
     final int[] references;
+    final SharedZeros zeros;
     final LogReplay.Summary summary;
     private final BulkLoad load;
     private boolean dirty;
@@ -169,9 +176,18 @@ public final class Cache implements BlockDevice, AutoCloseable {
       map = new ExtentMap(logicalBytes, media.info().dataCrc());
       references = new int[media.segments().count()];
       load = new BulkLoad(map);
+      zeros = new SharedZeros(media.view(), media.segments());
       summary = LogReplay.run(media, logicalBytes, this);
       load.finish();
       summary.logSegments().stream().forEach(segment -> references[segment]++);
+      zeros.found().stream().forEach(segment -> references[segment]++);
+    }
+
+    @Override
+    public int roomBytes(Kset kset, int key) {
+      return zeros.holds(kset.keySegment(key), kset.keySegmentOffset(key))
+          ? ZeroExtents.KEY_COST_BYTES
+          : kset.keyLength(key);
     }
 
     @Override
@@ -192,6 +208,9 @@ public final class Cache implements BlockDevice, AutoCloseable {
         load.clear(offset, extent);
       } else {
         load.add(offset, clean ? Extent.clean(extent) : extent, kset.keyDataCrc(key));
+      }
+      if (zeros.holds(segment, kset.keySegmentOffset(key))) {
+        map.subtree(offset).addZeroKey(!clean);
       }
     }
 
@@ -327,8 +346,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
     wake();
   }
 
+  /** The mode in which batches begin; it may not be durable yet. */
   public CacheMode mode() {
-    return info.mode();
+    CacheMode toStore = modeToStore;
+    return toStore != null ? toStore : info.mode();
   }
 
   /**
@@ -433,6 +454,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return segments;
   }
 
+  ZeroExtents zeros() {
+    return zeros;
+  }
+
   ReadMarks readMarks() {
     return segments.marks();
   }
@@ -489,9 +514,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return admission;
   }
 
+  /** Whether writes wait for room, or soon would. */
+  boolean roomIsShort() {
+    return !backlog.isEmpty() || admission.isScarce();
+  }
+
   /** Whether writes wait for room, or more segments are used than the cache wants. */
   boolean needsRoom() {
-    return !backlog.isEmpty() || usedPercent() >= gcPercent() || admission.isScarce();
+    return usedPercent() >= gcPercent() || roomIsShort();
   }
 
   Backlog backlog() {
@@ -529,6 +559,11 @@ public final class Cache implements BlockDevice, AutoCloseable {
       lane.leaveIfFull();
     }
     return segments.usedCount() < before;
+  }
+
+  /** Makes sure that there are zeros to point to; false if the cache is full. */
+  boolean prepareZeros(int lane) {
+    return zeros.prepare(lanes[lane]);
   }
 
   /**

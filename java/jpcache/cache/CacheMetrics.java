@@ -23,6 +23,10 @@ final class CacheMetrics {
     return counters.open();
   }
 
+  long sum(Event event) {
+    return counters.sum(event);
+  }
+
   void register(Registry registry, Cache cache, WriteBack writeBack) {
     counter(registry, "read_hits_total", "Reads of cached data alone.", Event.READ_HITS);
     counter(

@@ -3,8 +3,6 @@ package jpcache.cache;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.base.Completion;
@@ -30,7 +28,11 @@ import org.jspecify.annotations.Nullable;
 final class CacheQueue implements BlockQueue {
   private static final Logger LOG = System.getLogger(CacheQueue.class.getName());
 
-  private static final MemorySegment ZEROS = Arena.global().allocate(1 << 20);
+  /** So much of a zeroed range, at most, on the client's thread: that takes some milliseconds. */
+  private static final long ZEROED_BY_CALLER_BYTES = 256L << 30;
+
+  /** A batch does not grow beyond this by zeroed ranges: some of it is published then. */
+  private static final int ZERO_KEYS_AT_ONCE = 1024;
 
   private final Cache cache;
   private final PmemRegion region;
@@ -121,18 +123,80 @@ final class CacheQueue implements BlockQueue {
             && mode.stage(this, offsetBytes, lengthBytes, address, fua, done));
   }
 
-  /** Piece by piece, as writes of zeros. */
+  /**
+   * A key of up to 4 MiB for each subtree, into the {@link ZeroExtents}, in all modes: it costs
+   * next to nothing, so write-around keeps it too. A range of which the cache holds nothing goes
+   * the same way: in write-back the device must not get it before the writes that were acknowledged
+   * earlier, or it would no longer hold a state that its user knows.
+   */
   @Override
   public void writeZeroes(
       long offsetBytes, long lengthBytes, boolean unmap, boolean fua, Completion done) {
-    Miss pieces = new Miss(done);
-    long end = offsetBytes + lengthBytes;
-    for (long at = offsetBytes; at < end; at += ZEROS.byteSize()) {
-      pieces.addPart();
-      int length = (int) Math.min(end - at, ZEROS.byteSize());
-      write(at, length, ZEROS.address(), fua, pieces);
+    ZeroedRange range = new ZeroedRange(offsetBytes, lengthBytes, unmap, fua, done);
+    if (cache.backlog().isEmpty()) {
+      stageZeroes(range, ZEROED_BY_CALLER_BYTES);
     }
-    pieces.complete(0);
+    if (!range.isStaged()) {
+      counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
+      publish();
+      cache.backlog().add(range);
+    }
+  }
+
+  /**
+   * Takes parts of a zeroed range into the batch as the mode has it, and publishes them now and
+   * then.
+   *
+   * @param mostBytes no part begins so far behind the first
+   * @return whether there was room for any
+   */
+  boolean stageZeroes(ZeroedRange range, long mostBytes) {
+    WritePolicy mode = policy();
+    long from = range.partBytes();
+    while (!range.isStaged() && range.partBytes() - from < mostBytes) {
+      if (mode.isDirect() && cache.directWrites().isFull()) {
+        publish();
+        cache.directWrites().awaitRoom();
+      }
+      if (!stagePart(mode, range)) {
+        break;
+      }
+      if (staged.pieces() >= ZERO_KEYS_AT_ONCE) {
+        publish();
+      }
+    }
+    return range.partBytes() > from;
+  }
+
+  private boolean stagePart(WritePolicy mode, ZeroedRange range) {
+    Admission admission = cache.admission();
+    int cost = range.partCostBytes();
+    if (!admission.admit(cost)) {
+      return false;
+    }
+    Completion part = range.beginPart();
+    try {
+      long from = range.partBytes();
+      long to = range.partEndBytes();
+      boolean room =
+          mode.isDirect()
+              ? direct.stageZeros(from, to, range.unmap, range.fua, part)
+              : staging.stageZeros(staged, from, to, range.unmap);
+      if (!room) {
+        admission.refund(cost);
+        part.complete(0); // there was none
+        return false;
+      }
+      if (!mode.isDirect()) {
+        fuaStaged |= range.fua;
+        staged.addCompletion(part);
+      }
+      range.partStaged();
+    } catch (UncheckedIOException e) {
+      fail(part, e);
+      range.fail(Errno.EIO);
+    }
+    return true;
   }
 
   /**
@@ -260,7 +324,7 @@ final class CacheQueue implements BlockQueue {
     BackingFlushes device = cache.directWrites().flushes();
     for (int i = 0; i < flushes.size(); i++) {
       if (errno == 0 && device.isNeeded()) {
-        device.flush(flushes.get(i));
+        device.flushForClient(flushes.get(i));
       } else {
         flushes.get(i).complete(errno);
       }
@@ -282,7 +346,7 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void describe(long offsetBytes, long lengthBytes, ExtentSink sink) {
-    new Description(map, sink).tell(offsetBytes, lengthBytes);
+    new Description(map, cache.zeros(), sink).tell(offsetBytes, lengthBytes);
   }
 
   @Override

@@ -27,6 +27,21 @@ final class DataHead {
   }
 
   /**
+   * Takes all of {@code wantedBytes} at the begin of a segment; what was left of the one before is
+   * given up.
+   *
+   * @return false if no segment is free; the lane then has none either, and one may become free by
+   *     that
+   */
+  synchronized boolean takeAtBegin(int wantedBytes, Room room) {
+    if (segment != SegmentTable.NONE && offsetBytes > 0) {
+      segments.release(segment);
+      segment = SegmentTable.NONE;
+    }
+    return take(wantedBytes, room);
+  }
+
+  /**
    * Takes room for {@code wantedBytes}, or for as many of them as the segment still has.
    *
    * @return false if there is none: the cache is full

@@ -16,6 +16,7 @@ import jpcache.extent.Subtree;
  */
 final class Description {
   private final ExtentMap map;
+  private final ZeroExtents zeros;
   private final ExtentSink sink;
   private final ExtentList extents = new ExtentList();
 
@@ -24,8 +25,9 @@ final class Description {
   private int flags;
   private boolean enough;
 
-  Description(ExtentMap map, ExtentSink sink) {
+  Description(ExtentMap map, ZeroExtents zeros, ExtentSink sink) {
     this.map = map;
+    this.zeros = zeros;
     this.sink = sink;
   }
 
@@ -57,7 +59,9 @@ final class Description {
       add(start - at, 0);
       add(
           Extent.lengthBytes(extent),
-          Extent.isClean(extent) ? ExtentSink.CACHED : ExtentSink.CACHED | ExtentSink.DIRTY);
+          ExtentSink.CACHED
+              | (Extent.isClean(extent) ? 0 : ExtentSink.DIRTY)
+              | (zeros.holds(extent) ? ExtentSink.ZERO : 0));
       at = start + Extent.lengthBytes(extent);
     }
     add(to - at, 0);

@@ -61,6 +61,27 @@ final class DirectStaging {
     return staged;
   }
 
+  /**
+   * Takes a part of a zeroed range into the batch. The cache keeps all of it.
+   *
+   * @return as {@link #stage}
+   * @throws UncheckedIOException as there
+   */
+  boolean stageZeros(long from, long to, boolean unmap, boolean fua, Completion done) {
+    DirectWrite write = writes.stageZeros(from, (int) (to - from), unmap, fua, done);
+    boolean staged = false;
+    try {
+      staged = staging.stageZeros(write.pieces, from, to, unmap);
+    } finally {
+      if (staged) {
+        batch.add(write);
+      } else {
+        withdraw(write);
+      }
+    }
+    return staged;
+  }
+
   private boolean stageCached(DirectWrite write, long addressOfZero) {
     long end = write.endBytes();
     boolean staged = true;

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.base.Completion;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A write that is answered when the backing device has it.
@@ -30,8 +31,11 @@ final class DirectWrite {
   final boolean fua;
   final Completion done;
 
-  /** The data, for the device. */
-  final MemorySegment buffer;
+  /** The data, for the device; null if it is zeros, which the device makes. */
+  final @Nullable MemorySegment buffer;
+
+  /** Of zeros: whether the device may give up the space. */
+  final boolean unmap;
 
   /** What the cache keeps of it. */
   final StagedWrites pieces = new StagedWrites(2);
@@ -47,12 +51,14 @@ final class DirectWrite {
       int lengthBytes,
       boolean fua,
       Completion done,
-      MemorySegment buffer) {
+      @Nullable MemorySegment buffer,
+      boolean unmap) {
     this.offsetBytes = offsetBytes;
     this.lengthBytes = lengthBytes;
     this.fua = fua;
     this.done = done;
     this.buffer = buffer;
+    this.unmap = unmap;
     turn = writes.order().enter(offsetBytes, lengthBytes, () -> writes.run(this));
   }
 

@@ -1,11 +1,14 @@
 package jpcache.cache;
 
 import java.lang.foreign.MemorySegment;
+import java.util.BitSet;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.extent.Extent;
+import jpcache.extent.ExtentList;
+import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 
 /**
@@ -17,6 +20,9 @@ import jpcache.extent.Subtree;
  */
 final class DirectWrites {
   private static final long MAX_BYTES = 64L << 20;
+
+  /** What a range counts for that the device makes zeros: up to 1 GiB. */
+  private static final int ZEROS_COST_BYTES = 1 << 20;
 
   private final Cache cache;
   private final DeviceOrder order = new DeviceOrder();
@@ -98,7 +104,16 @@ final class DirectWrites {
     MemorySegment buffer = buffers.take(lengthBytes);
     MemorySegment source = MemorySegment.ofAddress(address).reinterpret(lengthBytes);
     MemorySegment.copy(source, 0, buffer, 0, lengthBytes);
-    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer);
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer, false);
+  }
+
+  /** A range that the device makes zeros, with its place in the order taken. */
+  DirectWrite stageZeros(
+      long offsetBytes, int lengthBytes, boolean unmap, boolean fua, Completion done) {
+    synchronized (this) {
+      bytes += ZEROS_COST_BYTES;
+    }
+    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, null, unmap);
   }
 
   /** The write will not be made. Its pieces have been given back. */
@@ -115,17 +130,64 @@ final class DirectWrites {
   void run(DirectWrite write) {
     underWay.incrementAndGet();
     entered.incrementAndGet();
+    BitSet overtaken = overtaken(write);
     if (!enterKeys(write)) {
       end(write, Errno.EIO);
       return;
     }
-    cache
-        .backing()
-        .write(
-            write.offsetBytes,
-            write.lengthBytes,
-            write.buffer.address(),
-            errno -> written(write, errno));
+    int sectors = write.lengthBytes >>> Extent.SECTOR_SHIFT;
+    Miss parts = new Miss(errno -> written(write, errno));
+    for (int at = overtaken.nextClearBit(0); at < sectors; ) {
+      int next = overtaken.nextSetBit(at);
+      int end = next < 0 ? sectors : next;
+      parts.addPart();
+      send(write, (long) at << Extent.SECTOR_SHIFT, (end - at) << Extent.SECTOR_SHIFT, parts);
+      at = overtaken.nextClearBit(end);
+    }
+    parts.complete(0);
+  }
+
+  private void send(DirectWrite write, long skippedBytes, int lengthBytes, Completion done) {
+    long offset = write.offsetBytes + skippedBytes;
+    if (write.buffer == null) {
+      cache.backing().zero(offset, lengthBytes, write.unmap, done);
+    } else {
+      cache.backing().write(offset, lengthBytes, write.buffer.address() + skippedBytes, done);
+    }
+  }
+
+  /**
+   * The sectors that were not cached when the write was staged and are now: a batch of another mode
+   * has been committed meanwhile. Its data may be on the device already, and never comes again, so
+   * there this write counts as the earlier one.
+   */
+  private BitSet overtaken(DirectWrite write) {
+    BitSet sectors = new BitSet();
+    if (write.unsettled.isEmpty()) {
+      return sectors; // all of it is kept
+    }
+    ExtentList extents = new ExtentList();
+    long end = write.endBytes();
+    for (long at = write.offsetBytes; at < end; ) {
+      long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
+      long to = Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES);
+      int first = Extent.sectorInSubtree(at);
+      extents.clear();
+      Subtree subtree = cache.map().subtree(at);
+      synchronized (subtree) {
+        subtree.overlaps(first, first + (int) ((to - at) >>> Extent.SECTOR_SHIFT), extents);
+      }
+      int before = (int) ((at - write.offsetBytes) >>> Extent.SECTOR_SHIFT) - first;
+      for (int i = 0; i < extents.size(); i++) {
+        sectors.set(before + Extent.start(extents.get(i)), before + Extent.end(extents.get(i)));
+      }
+      at = to;
+    }
+    for (int piece = 0; piece < write.pieces.pieces(); piece++) {
+      int from = (int) ((write.pieces.offset(piece) - write.offsetBytes) >>> Extent.SECTOR_SHIFT);
+      sectors.clear(from, from + (write.pieces.length(piece) >>> Extent.SECTOR_SHIFT));
+    }
+    return sectors;
   }
 
   private boolean enterKeys(DirectWrite write) {
@@ -186,9 +248,11 @@ final class DirectWrites {
   private void leave(DirectWrite write) {
     long vouchedBy = flushes.written();
     write.unsettled.forEach(range -> range.written(vouchedBy));
-    buffers.give(write.buffer);
+    if (write.buffer != null) {
+      buffers.give(write.buffer);
+    }
     synchronized (this) {
-      bytes -= write.lengthBytes;
+      bytes -= write.buffer == null ? ZEROS_COST_BYTES : write.lengthBytes;
       notifyAll();
     }
     order.leave(write.turn);

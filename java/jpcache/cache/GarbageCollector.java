@@ -20,39 +20,57 @@ import jpcache.media.Position;
  * leaves the segment at any time. A generation that is durable first makes stale keys of these, and
  * after a power cut older ones before them in the log would stand again.
  *
+ * <p>What is read often is copied to the log's end before ({@link HotData}).
+ *
  * <p>Extents are taken out at once, so no tree ever holds one whose segment has moved on; the
  * kernel leaves them for whoever meets them.
+ *
+ * <p>Keys of zeroed ranges share their places, so an older one must not take out what a newer one,
+ * which may still be dirty, has put into a tree: see {@link ZeroExtents}.
  *
  * <p>Used by the maintenance thread. Locks: one subtree at a time.
  *
  * <p>Kernel counterpart: {@code cache_gc.c: pcache_cache_gc_fn}.
  */
 final class GarbageCollector {
-  /** Keys between two updates of key_tail: more than write-back brings in one batch. */
+  /** Between two updates of key_tail: more than write-back brings in one batch. */
   private static final int BATCH_KEYS = 2 * WriteBack.BATCH_KEYS;
+
+  private static final long BATCH_BYTES = 2 * WriteBack.BATCH_BYTES;
 
   private final CacheMedia media;
   private final ExtentMap map;
   private final SegmentTable segments;
   private final Tails tails;
+  private final ZeroExtents zeros;
   private final long logicalBytes;
+  private final HotData hotData;
   private final ExtentList scratch = new ExtentList();
 
   /** The segments that the batch's keys and ksets refer to, once for each. */
   private int[] referredTo = new int[BATCH_KEYS + Layout.KSET_MAX_KEYS];
 
   private int references;
+  private long collectedBytes;
 
   /** From the first extent that leaves its tree until key_tail has durably passed its key. */
   private volatile boolean evicting;
 
   GarbageCollector(
-      CacheMedia media, ExtentMap map, SegmentTable segments, Tails tails, long logicalBytes) {
+      CacheMedia media,
+      ExtentMap map,
+      SegmentTable segments,
+      ZeroExtents zeros,
+      Tails tails,
+      long logicalBytes,
+      HotData hotData) {
     this.media = media;
     this.map = map;
     this.segments = segments;
+    this.zeros = zeros;
     this.tails = tails;
     this.logicalBytes = logicalBytes;
+    this.hotData = hotData;
   }
 
   /**
@@ -75,7 +93,11 @@ final class GarbageCollector {
     LogReader reader = new LogReader(media, start, logicalBytes);
     int keys = 0;
     evicting = true;
-    while (keys < BATCH_KEYS && !reader.head().equals(end) && reader.next()) {
+    collectedBytes = 0;
+    while (keys < BATCH_KEYS
+        && collectedBytes < BATCH_BYTES
+        && !reader.head().equals(end)
+        && reader.next()) {
       Kset kset = reader.kset();
       if (kset.isLast()) {
         addReference(reader.ksetPosition().cacheSegment());
@@ -103,12 +125,20 @@ final class GarbageCollector {
       return; // was stale when the log was replayed: never counted
     }
     long offset = kset.keyOffset(key);
+    int place = kset.keySegmentOffset(key);
+    boolean shared = zeros.holds(segment, place);
+    if (!shared) {
+      hotData.keep(kset, key);
+    }
     Subtree subtree = map.subtree(offset);
     synchronized (subtree) {
-      subtree.remove(
-          Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)),
-          scratch);
+      if (!shared) {
+        subtree.remove(Extent.ofBytes(offset, kset.keyLength(key), segment, place), scratch);
+      } else if (subtree.removeZeroKey()) {
+        zeros.remove(subtree, scratch);
+      }
     }
+    collectedBytes += zeros.roomBytes(segment, place, kset.keyLength(key));
     addReference(segment);
   }
 

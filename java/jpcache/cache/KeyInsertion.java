@@ -20,6 +20,7 @@ final class KeyInsertion {
   private final ExtentMap map;
   private final KeyLog log;
   private final SegmentTable segments;
+  private final ZeroExtents zeros;
   private final Fills fills;
 
   /** For each open kset the last ticket that has to become durable, or 0. */
@@ -29,6 +30,7 @@ final class KeyInsertion {
     map = cache.map();
     log = cache.log();
     segments = cache.segments();
+    zeros = cache.zeros();
     fills = cache.fills();
     tickets = new long[log.openKsets()];
   }
@@ -78,6 +80,9 @@ final class KeyInsertion {
     long extent = Extent.ofBytes(offset, length, segment, segmentOffset);
     boolean clean = (flags & Layout.KEY_FLAG_CLEAN) != 0;
     subtree.insert(clean ? Extent.clean(extent) : extent, pieces.dataCrc(piece));
+    if (zeros.holds(segment, segmentOffset)) {
+      subtree.addZeroKey(!clean);
+    }
     return ticket;
   }
 

@@ -24,11 +24,11 @@ final class KeyLog {
   private final LogHead head;
   private final OpenKset[] open;
 
-  KeyLog(PmemRegion region, SegmentTable segments, Position start, int lanes) {
+  KeyLog(PmemRegion region, SegmentTable segments, ZeroExtents zeros, Position start, int lanes) {
     head = new LogHead(region, segments, start);
     open = new OpenKset[Math.clamp(lanes, 1, MAX_OPEN_KSETS)];
     for (int i = 0; i < open.length; i++) {
-      open[i] = new OpenKset(head);
+      open[i] = new OpenKset(head, zeros);
     }
   }
 

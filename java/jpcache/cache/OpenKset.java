@@ -21,14 +21,16 @@ final class OpenKset {
   static final long MAX_BYTES = 16L << 20;
 
   private final LogHead head;
+  private final ZeroExtents zeros;
   private final Kset kset = new Kset();
   private long bytes;
   private long dirtyBytes;
   private long appended;
   private long durable;
 
-  OpenKset(LogHead head) {
+  OpenKset(LogHead head, ZeroExtents zeros) {
     this.head = head;
+    this.zeros = zeros;
   }
 
   /**
@@ -53,7 +55,7 @@ final class OpenKset {
     kset.append(offsetBytes, lengthBytes, flags, segment, segmentOffsetBytes, generation, dataCrc);
     bytes += lengthBytes;
     if ((flags & Layout.KEY_FLAG_CLEAN) == 0) {
-      dirtyBytes += lengthBytes;
+      dirtyBytes += zeros.roomBytes(segment, segmentOffsetBytes, lengthBytes);
     }
     return ++appended;
   }

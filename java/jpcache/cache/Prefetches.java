@@ -131,7 +131,7 @@ final class Prefetches {
     boolean begun = false;
     Fill fill = null;
     while (at < range.end && !begun) {
-      if (cache.needsRoom()) {
+      if (!cache.fillsMisses()) {
         at = range.end;
         break;
       }

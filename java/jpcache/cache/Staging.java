@@ -70,22 +70,53 @@ final class Staging {
     return true;
   }
 
+  /**
+   * Takes what the keys take that make the bytes from one place to another zeros: room in the log,
+   * and zeros to point to.
+   *
+   * @return as {@link #stage}
+   * @throws UncheckedIOException if the zeros they point to could not be stored
+   */
+  boolean stageZeros(StagedWrites pieces, long from, long to, boolean unmap) {
+    if (!cache.prepareZeros(lane)) {
+      return false;
+    }
+    int before = pieces.pieces();
+    long at = from;
+    while (at < to) {
+      if (!reserveKeys()) {
+        drop(pieces, before);
+        return false;
+      }
+      reservedKeys--;
+      int inSubtree = SUBTREE_BYTES - (int) (at & (SUBTREE_BYTES - 1));
+      int length = (int) Math.min(to - at, inSubtree);
+      cache.zeros().take(length, unmap, room);
+      pieces.addPiece(at, room, cache.dataCrc() ? ZeroExtents.dataCrc(length) : 0);
+      at += length;
+    }
+    return true;
+  }
+
   /** Takes {@link #room} for data, and room in the log for its key. */
   private boolean takeRoom(int wantedBytes) {
+    if (!reserveKeys() || !cache.takeRoom(lane, wantedBytes, room)) {
+      return false;
+    }
+    reservedKeys--;
+    return true;
+  }
+
+  /** Sees to it that there is room in the log for one key at least. */
+  private boolean reserveKeys() {
     if (reservedKeys == 0) {
       if (log.reserve(KEYS_RESERVED_AT_ONCE)) {
         reservedKeys = KEYS_RESERVED_AT_ONCE;
       } else if (log.reserve(1)) {
         reservedKeys = 1;
-      } else {
-        return false;
       }
     }
-    if (!cache.takeRoom(lane, wantedBytes, room)) {
-      return false;
-    }
-    reservedKeys--;
-    return true;
+    return reservedKeys > 0;
   }
 
   /** Gives back what the pieces from number {@code from} on have taken. */

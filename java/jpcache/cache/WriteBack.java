@@ -17,8 +17,10 @@ import jpcache.extent.Subtree;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
+import jpcache.media.Layout;
 import jpcache.media.LogReader;
 import jpcache.media.Position;
+import jpcache.media.SharedZeros;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -32,6 +34,10 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
  * are gathered first, since one large request costs less than many small ones.
+ *
+ * <p>Zeros are not written but made: keys of zeroed ranges are known by where they point, and large
+ * data that is all zeros by a look at it, which is over with the first byte that is none. The
+ * device is asked to give up the space only where a client did.
  *
  * <p>Whatever fails, the whole batch is written again later: after a failed flush nothing since the
  * last good one can be relied on.
@@ -52,6 +58,7 @@ final class WriteBack {
   private final CacheMedia media;
   private final PmemRegion region;
   private final SegmentTable segments;
+  private final ZeroExtents zeros;
   private final BackingDevice backing;
   private final Tails tails;
   private final ExtentMap map;
@@ -59,6 +66,7 @@ final class WriteBack {
   private final DirectWrites direct;
 
   private final WriteBatch batch = new WriteBatch();
+  private final DirtyDataCheck check;
   private final Semaphore depth = new Semaphore(DEPTH);
   private final AtomicInteger firstErrno = new AtomicInteger();
   private final AtomicLong endedBytes = new AtomicLong();
@@ -76,6 +84,11 @@ final class WriteBack {
   private final Events doubts = new Events();
 
   private long collectedBytes;
+
+  /** Where the batch's keys of zeroed ranges begin, whatever lies over them. */
+  private final long[] zeroKeyOffsets = new long[BATCH_KEYS + Layout.KSET_MAX_KEYS];
+
+  private int zeroKeys;
   private final AtomicLong writtenBackBytes = new AtomicLong();
   private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
   private final Parts newest = new Parts();
@@ -85,6 +98,7 @@ final class WriteBack {
       CacheMedia media,
       PmemRegion region,
       SegmentTable segments,
+      ZeroExtents zeros,
       BackingDevice backing,
       Tails tails,
       ExtentMap map,
@@ -93,11 +107,13 @@ final class WriteBack {
     this.media = media;
     this.region = region;
     this.segments = segments;
+    this.zeros = zeros;
     this.backing = backing;
     this.tails = tails;
     this.map = map;
     this.log = log;
     this.direct = direct;
+    check = new DirtyDataCheck(media, map);
   }
 
   /**
@@ -105,13 +121,17 @@ final class WriteBack {
    *
    * @param progress told between requests, on this thread, how many bytes of the log more have been
    *     written; they are not durable yet
-   * @return 0, or the error that the batch failed with; dirty_tail has not moved then
+   * @return 0, or the error that the batch failed with; dirty_tail has not moved then. EBADMSG: the
+   *     cache's data is damaged ({@link DirtyDataCheck})
    */
   int run(Position end, LongConsumer progress) {
     directKeys.look(direct.entered(), direct.isIdle());
     doubts.look(direct.flushes().failures(), true);
     Position next = collect(interrupted != null ? interrupted : end);
     batch.plan();
+    if (!check.passes(batch)) {
+      return Errno.EBADMSG; // nothing has been written: the next batch may end elsewhere
+    }
     int errno = 0;
     if (batch.extents() > 0) {
       errno = writeAll(progress);
@@ -182,6 +202,9 @@ final class WriteBack {
   /** What has been brought to the backing device and is still the newest is clean from now on. */
   private void markClean() {
     for (int extent = 0; extent < batch.extents(); extent++) {
+      if (!batch.hasPlace(extent)) {
+        continue;
+      }
       long at = batch.offsetBytes(extent);
       int place = batch.segmentOffsetBytes(extent);
       for (long end = at + batch.lengthBytes(extent); at < end; ) {
@@ -195,6 +218,14 @@ final class WriteBack {
         place += length;
       }
     }
+    for (int key = 0; key < zeroKeys; key++) {
+      Subtree subtree = map.subtree(zeroKeyOffsets[key]);
+      synchronized (subtree) {
+        if (subtree.cleanZeroKey()) {
+          zeros.markClean(subtree);
+        }
+      }
+    }
   }
 
   /** How many bytes of keys have been brought to the backing device, or need not be any more. */
@@ -206,8 +237,10 @@ final class WriteBack {
     batch.clear();
     LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
     collectedBytes = 0;
+    zeroKeys = 0;
     markEvents(reader.head());
-    while (collectedBytes < BATCH_BYTES
+    while (batch.addedDataBytes() < BATCH_BYTES
+        && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
         && batch.keys() < BATCH_KEYS
         && !reader.head().equals(end)
         && reader.next()) {
@@ -220,13 +253,29 @@ final class WriteBack {
         if (kset.keyIsClean(key)) {
           batch.addClean(kset.keyOffset(key), kset.keyLength(key));
         } else {
-          batch.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
-          collectedBytes += kset.keyLength(key);
+          addDirty(kset, key);
         }
       }
       markEvents(reader.head());
     }
     return reader.head();
+  }
+
+  private void addDirty(Kset kset, int key) {
+    long offset = kset.keyOffset(key);
+    int length = kset.keyLength(key);
+    int segment = kset.keySegment(key);
+    int place = kset.keySegmentOffset(key);
+    collectedBytes += zeros.roomBytes(segment, place, length);
+    check.expect(batch.keys(), kset.keyDataCrc(key));
+    if (zeros.holds(segment, place)) {
+      batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
+      zeroKeyOffsets[zeroKeys++] = offset;
+    } else if (SharedZeros.areMuch(region.view(), segments.dataOffset(segment) + place, length)) {
+      batch.addZeroData(offset, length, segment, place);
+    } else {
+      batch.add(offset, length, segment, place);
+    }
   }
 
   private void markEvents(Position position) {
@@ -248,6 +297,8 @@ final class WriteBack {
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
         writeNewest(extent, end, turn);
+      } else if (batch.isZeros(extent)) {
+        writeZeros(extent, turn);
       } else if (end == extent + 1) {
         writeExtent(extent, turn);
       } else {
@@ -266,7 +317,8 @@ final class WriteBack {
   /** Tells of what has been written since the last time; returns how much that is in all. */
   private long tell(LongConsumer progress, long toldBytes) {
     // What was overwritten within the batch is done with as well.
-    double done = (double) endedBytes.get() / batch.bytes();
+    long dataBytes = Math.max(1, batch.bytes() - batch.zeroBytes());
+    double done = Math.min(1, (double) endedBytes.get() / dataBytes);
     long nowBytes = (long) (done * collectedBytes);
     if (nowBytes > toldBytes) {
       progress.accept(nowBytes - toldBytes);
@@ -278,11 +330,24 @@ final class WriteBack {
   private int gatherable(int first) {
     int end = first + 1;
     long bytes = batch.lengthBytes(first);
-    while (end < batch.runEnd(first) && bytes + batch.lengthBytes(end) <= GATHER_BYTES) {
+    while (!batch.isZeros(first)
+        && end < batch.runEnd(first)
+        && !batch.isZeros(end)
+        && bytes + batch.lengthBytes(end) <= GATHER_BYTES) {
       bytes += batch.lengthBytes(end);
       end++;
     }
     return end;
+  }
+
+  private void writeZeros(int extent, DeviceOrder.Turn turn) {
+    Completion done =
+        errno -> {
+          direct.order().leave(turn);
+          requestEnded(errno, 0);
+        };
+    backing.zero(
+        batch.offsetBytes(extent), batch.lengthBytes(extent), batch.mayUnmap(extent), done);
   }
 
   private void writeExtent(int extent, DeviceOrder.Turn turn) {
@@ -313,14 +378,17 @@ final class WriteBack {
         writtenBytes += length;
         parts.incrementAndGet();
         depth.acquireUninterruptibly();
-        backing.write(
-            newest.offsetBytes(part),
-            length,
-            region.address() + newest.place(part),
+        Completion done =
             errno -> {
               requestEnded(errno, length);
               leaveAfterLast(parts, turn);
-            });
+            };
+        if (batch.hasPlace(extent)) {
+          long address = region.address() + newest.place(part);
+          backing.write(newest.offsetBytes(part), length, address, done);
+        } else {
+          backing.zero(newest.offsetBytes(part), length, batch.mayUnmap(extent), done);
+        }
       }
     }
     leaveAfterLast(parts, turn);
@@ -343,7 +411,11 @@ final class WriteBack {
     while (at < end) {
       long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
       int length = (int) (Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES) - at);
-      long wanted = Extent.ofBytes(at, length, batch.segment(extent), place);
+      boolean shared = !batch.hasPlace(extent);
+      long wanted =
+          shared
+              ? Extent.ofBytes(at, length, 0, 0)
+              : Extent.ofBytes(at, length, batch.segment(extent), place);
       extents.clear();
       Subtree subtree = map.subtree(at);
       synchronized (subtree) {
@@ -351,7 +423,8 @@ final class WriteBack {
       }
       for (int i = 0; i < extents.size(); i++) {
         long part = extents.get(i);
-        if (Extent.sameData(part, wanted) && !(trusted && Extent.isClean(part))) {
+        boolean same = shared ? zeros.holds(part) : Extent.sameData(part, wanted);
+        if (same && !(trusted && Extent.isClean(part))) {
           newest.add(
               subtreeStart + Extent.startBytes(part),
               segments.dataOffset(Extent.segment(part)) + Extent.placeBytes(part),

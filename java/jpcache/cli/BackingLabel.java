@@ -117,6 +117,22 @@ final class BackingLabel {
   }
 
   private UserException other(String cache, Label label, String option) {
+    boolean sameName = label.path().equals(path);
+    boolean sameIdentity = !label.identity().isEmpty() && label.identity().equals(identity);
+    if (label.backingBytes() != sizeBytes && (sameName || sameIdentity)) {
+      return new UserException(
+          cache
+              + ": backing "
+              + path
+              + " has "
+              + (sizeBytes > label.backingBytes() ? "grown" : "shrunk")
+              + " from "
+              + label.backingBytes()
+              + " to "
+              + sizeBytes
+              + " bytes since the cache was made for it; if that is meant, use "
+              + option);
+    }
     return new UserException(
         cache
             + ": belongs to "

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import jpcache.base.UserException;
-import jpcache.nbd.Listening;
+import jpcache.nbd.NbdServerOptions;
 import jpcache.nbd.NbdUri;
 import org.jspecify.annotations.Nullable;
 import org.tomlj.Toml;
@@ -176,14 +176,14 @@ final class ConfigFile {
   }
 
   private ServePlan plan(Consumer<String> notice) {
-    Listening listening;
+    NbdServerOptions server;
     try {
-      listening = listen.listening(listen.addresses());
+      server = listen.server(listen.addresses());
     } catch (UserException e) {
       String message = String.valueOf(e.getMessage()).replaceFirst("^--", "");
       throw new UserException(file + ": " + message, e);
     }
-    for (NbdUri address : listening.addresses()) {
+    for (NbdUri address : server.listening().addresses()) {
       if (!address.exportName().isEmpty()) {
         throw new UserException(
             file + ": listen: " + address + ": the exports' names are those of the tables");
@@ -195,7 +195,7 @@ final class ConfigFile {
       throw new UserException(
           file + ": default-export = \"" + byDefault + "\": there is no such table");
     }
-    return new ServePlan(listening, oversight, byDefault, () -> openAll(notice));
+    return new ServePlan(server, oversight, byDefault, () -> openAll(notice));
   }
 
   private Map<String, ServedCache> openAll(Consumer<String> notice) {

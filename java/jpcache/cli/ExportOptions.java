@@ -87,6 +87,7 @@ final class ExportOptions {
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
   @Mixin private BackingIo backingIo;
+  @Mixin private ReadPolicy readPolicy;
 
   /**
    * Opens both devices and the engine.
@@ -122,9 +123,10 @@ final class ExportOptions {
 
   private CacheOptions cacheOptions() {
     CacheOptions options =
-        CacheOptions.defaults()
-            .withDurability(durability)
-            .withWriteBack(1000 * dirtyAge, dirtyPercent);
+        readPolicy.apply(
+            CacheOptions.defaults()
+                .withDurability(durability)
+                .withWriteBack(1000 * dirtyAge, dirtyPercent));
     if (threads == null) {
       return options;
     }

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import jpcache.nbd.InheritedSocket;
 import jpcache.nbd.Listening;
+import jpcache.nbd.NbdServerOptions;
 import jpcache.nbd.NbdUri;
 import jpcache.nbd.SocketOwner;
 import jpcache.nbd.TlsPolicy;
@@ -76,6 +77,23 @@ final class ListenOptions {
               + " certificate that ca-cert.pem signed; by default they are not asked for one.")
   private ClientCertificates tlsClients;
 
+  @Option(
+      names = "--max-connections",
+      paramLabel = "N",
+      defaultValue = "1024",
+      description = "Connections beyond this are closed at once; by default 1024.")
+  private int maxConnections;
+
+  @Option(
+      names = "--reply-memory",
+      paramLabel = "SIZE",
+      converter = SizeConverter.class,
+      defaultValue = "64M",
+      description =
+          "Memory that replies may take which one connection's client has not read; by default"
+              + " 64M.")
+  private long replyMemory;
+
   /** Where clients find the server; the sockets that systemd passes are not among them. */
   List<NbdUri> addresses() {
     List<NbdUri> given = listen.stream().map(NbdUri::parse).toList();
@@ -87,7 +105,17 @@ final class ListenOptions {
    *
    * @throws jpcache.base.UserException if something does not fit, or keys cannot be read
    */
-  Listening listening(List<NbdUri> addresses) {
+  NbdServerOptions server(List<NbdUri> addresses) {
+    if (replyMemory > Integer.MAX_VALUE) {
+      throw new WrongUsage("--reply-memory " + replyMemory + ": must be less than 2 GiB");
+    }
+    return NbdServerOptions.defaults()
+        .withListening(listening(addresses))
+        .withMaxConnections(maxConnections)
+        .withReplyBytes((int) replyMemory);
+  }
+
+  private Listening listening(List<NbdUri> addresses) {
     boolean haveKeys = tlsCertificates != null || tlsPsk != null;
     TlsKeys keys = haveKeys ? TlsKeys.load(tlsCertificates, tlsPsk, tlsClients) : null;
     TlsPolicy policy = tls != null ? tls : haveKeys ? TlsPolicy.REQUIRED : TlsPolicy.OFF;

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import jpcache.base.UserException;
-import jpcache.nbd.NbdServerOptions;
 import jpcache.nbd.NbdUri;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -89,7 +88,7 @@ final class ServeCommand implements Callable<Integer> {
     List<NbdUri> addresses = listen.addresses();
     Set<String> names = Serving.exportNames(export, addresses);
     return new ServePlan(
-        listen.listening(addresses),
+        listen.server(addresses),
         oversight,
         names.iterator().next(),
         () -> Serving.underNames(exported.open(this::notice), names));
@@ -100,7 +99,7 @@ final class ServeCommand implements Callable<Integer> {
       NbdUri address = NbdUri.unix(made.socket().toString(), "");
       ServePlan plan =
           new ServePlan(
-              listen.listening(List.of(address)),
+              listen.server(List.of(address)),
               oversight,
               "",
               () ->
@@ -127,11 +126,7 @@ final class ServeCommand implements Callable<Integer> {
 
   /** Serves until it is stopped; {@code served} runs when clients can connect. */
   private void serve(ServePlan plan, StopSignal stop, Runnable served) {
-    try (Serving serving =
-            Serving.start(
-                NbdServerOptions.defaults().withListening(plan.listening()),
-                plan.open().get(),
-                plan.defaultExport());
+    try (Serving serving = Serving.start(plan.server(), plan.open().get(), plan.defaultExport());
         Oversight watched =
             Oversight.start(
                 serving, stop, plan.oversight(), plan.listening().insecure(), this::notice)) {

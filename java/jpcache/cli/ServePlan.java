@@ -3,17 +3,22 @@ package jpcache.cli;
 import java.util.Map;
 import java.util.function.Supplier;
 import jpcache.nbd.Listening;
+import jpcache.nbd.NbdServerOptions;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@code serve} is to do, from its options or its file.
+ * What is to be served and how, from the options of the command or from its file.
  *
- * @param listening where and how
+ * @param server where and how
  * @param defaultExport whose the empty name is; null: nobody's
  * @param open opens the caches, by the names that clients ask for
  */
 record ServePlan(
-    Listening listening,
+    NbdServerOptions server,
     Oversight.Options oversight,
     @Nullable String defaultExport,
-    Supplier<Map<String, ServedCache>> open) {}
+    Supplier<Map<String, ServedCache>> open) {
+  Listening listening() {
+    return server.listening();
+  }
+}

@@ -58,10 +58,18 @@ final class ViewCommand implements Callable<Integer> {
       description = "Write this many bytes; by default all to the end.")
   private @Nullable Long length;
 
+  @Option(
+      names = "--other-device",
+      description = "View it over this backing device whatever the cache's label says.")
+  private boolean otherDevice;
+
   @Override
   public Integer call() {
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
         BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
+      if (!otherDevice) {
+        BackingLabel.of(device).refuseOther(cache, mapping.view(), "--other-device");
+      }
       LogicalView view = new LogicalView(CacheMedia.read(cache, mapping.view()), device);
       long end = end(view.sizeBytes());
       // Never closed: stdout is the process's.

@@ -73,6 +73,8 @@ public final class Subtree {
   private final boolean keepsCrcs;
   private int[][] dataCrcs;
   private final long[] replacement = new long[1 + MAX_GROWTH];
+  private int zeroKeys;
+  private int dirtyZeroKeys;
   private final int[] replacementCrcs;
 
   public Subtree() {
@@ -244,6 +246,22 @@ public final class Subtree {
       }
     }
     return true;
+  }
+
+  /** The log has a key more that makes zeros of a part of this subtree. */
+  public void addZeroKey(boolean dirty) {
+    zeroKeys++;
+    dirtyZeroKeys += dirty ? 1 : 0;
+  }
+
+  /** One of them is no longer dirty; returns whether it was the last that was. */
+  public boolean cleanZeroKey() {
+    return --dirtyZeroKeys == 0;
+  }
+
+  /** The log has one less; returns whether it was the last. */
+  public boolean removeZeroKey() {
+    return --zeroKeys == 0;
   }
 
   private void beginChange() {

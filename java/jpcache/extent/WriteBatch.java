@@ -1,6 +1,7 @@
 package jpcache.extent;
 
 import java.util.Arrays;
+import java.util.BitSet;
 
 /**
  * What a run of key sets has to bring to the backing device: of all their keys, in the order of the
@@ -18,6 +19,8 @@ import java.util.Arrays;
  * sequence of extents with no gap between them on the logical device: a writer may gather it into
  * one request.
  *
+ * <p>Zeros are extents of their own: whoever can makes zeros without writing them.
+ *
  * <p>Keys are taken as they come and planned all at once: they are sorted by their starts, and a
  * sweep over them keeps the keys that are open at its place in a heap, newest on top. O(n log n),
  * in primitive arrays that are used again for the next batch.
@@ -31,9 +34,25 @@ public final class WriteBatch {
   /** The most keys of a batch. */
   public static final int MAX_KEYS = 1 << 20;
 
+  /**
+   * Whoever fills a batch ends it with the key that brings its zeros to this: they cost a backing
+   * device little, but not all of them nothing.
+   */
+  public static final long ZERO_BYTES_AT_ONCE = 4L << 30;
+
   private static final int KEY_BITS = 20;
   private static final int FIRST_CAPACITY = 1024;
+
+  // In place of a segment, for keys whose data is not looked for in one.
   private static final int CLEAN = -1;
+  private static final int ZEROS_UNMAPPED = -2;
+  private static final int ZEROS_KEPT = -3;
+
+  /** In a segment's number, which is shorter: its data is zeros. */
+  private static final int ZERO_DATA = 1 << 30;
+
+  /** Zeros that adjoin are one extent up to this. */
+  private static final int MAX_ZEROS_BYTES = 1 << 30;
 
   // The keys, in the order of the log.
   private int keys;
@@ -50,6 +69,9 @@ public final class WriteBatch {
 
   private int heapSize;
 
+  /** The keys that an extent has data of. */
+  private final BitSet planned = new BitSet();
+
   // The extents, in the order of their offsets.
   private int extents;
   private long[] offsets = new long[FIRST_CAPACITY];
@@ -57,12 +79,18 @@ public final class WriteBatch {
   private int[] segments = new int[FIRST_CAPACITY];
   private int[] places = new int[FIRST_CAPACITY];
   private long bytes;
+  private long zeroBytes;
+  private long addedDataBytes;
+  private long addedZeroBytes;
 
   /** Forgets all keys and extents. */
   public void clear() {
     keys = 0;
     extents = 0;
     bytes = 0;
+    zeroBytes = 0;
+    addedDataBytes = 0;
+    addedZeroBytes = 0;
   }
 
   /** How many keys have been added. */
@@ -78,6 +106,33 @@ public final class WriteBatch {
    */
   public void add(long offsetBytes, int lengthBytes, int segment, int segmentOffsetBytes) {
     put(offsetBytes, lengthBytes, segment, segmentOffsetBytes);
+    addedDataBytes += lengthBytes;
+  }
+
+  /** Adds the next key of the log, whose data is zeros, at a place of its own as other data. */
+  public void addZeroData(long offsetBytes, int lengthBytes, int segment, int segmentOffsetBytes) {
+    put(offsetBytes, lengthBytes, segment | ZERO_DATA, segmentOffsetBytes);
+    addedZeroBytes += lengthBytes;
+  }
+
+  /**
+   * Adds the next key of the log, whose data is zeros that others share.
+   *
+   * @param unmap whether the backing device may give up its space
+   */
+  public void addZeros(long offsetBytes, int lengthBytes, boolean unmap) {
+    put(offsetBytes, lengthBytes, unmap ? ZEROS_UNMAPPED : ZEROS_KEPT, 0);
+    addedZeroBytes += lengthBytes;
+  }
+
+  /** How many bytes the keys have that were added with their data. */
+  public long addedDataBytes() {
+    return addedDataBytes;
+  }
+
+  /** How many bytes the keys have that were added as zeros. */
+  public long addedZeroBytes() {
+    return addedZeroBytes;
   }
 
   /**
@@ -108,10 +163,49 @@ public final class WriteBatch {
     keys++;
   }
 
+  /**
+   * From the next {@link #plan} on a key is as if it were clean: what it covers is not written, nor
+   * is anything older there.
+   */
+  public void leaveOut(int key) {
+    keySegments[key] = CLEAN;
+  }
+
+  /** Whether the plan has any of a key's data, and that has a place of its own. */
+  public boolean isPlanned(int key) {
+    return planned.get(key) && keySegments[key] >= 0;
+  }
+
+  /** Where on the logical device a key begins. */
+  public long keyOffsetBytes(int key) {
+    return keyOffsets[key];
+  }
+
+  public int keyLengthBytes(int key) {
+    return keyLengths[key];
+  }
+
+  /** Whether a key has data at a place of its own. */
+  public boolean keyHasPlace(int key) {
+    return keySegments[key] >= 0;
+  }
+
+  /** The cache segment that holds the data of such a key. */
+  public int keySegment(int key) {
+    return keySegments[key] & ~ZERO_DATA;
+  }
+
+  /** Where in that segment's data area a key's data begins. */
+  public int keySegmentOffsetBytes(int key) {
+    return keyPlaces[key];
+  }
+
   /** Finds the extents of the keys that were added. */
   public void plan() {
+    planned.clear();
     extents = 0;
     bytes = 0;
+    zeroBytes = 0;
     heapSize = 0;
     Arrays.sort(order, 0, keys);
     for (int i = 0; i < keys; i++) {
@@ -149,14 +243,20 @@ public final class WriteBatch {
   }
 
   private void emit(int key, long from, long to) {
+    planned.set(key);
     int length = (int) (to - from);
     int place = keyPlaces[key] + (int) (from - keyOffsets[key]);
+    boolean shared = keySegments[key] < CLEAN;
+    boolean zeros = shared || (keySegments[key] & ZERO_DATA) != 0;
     bytes += length;
+    zeroBytes += zeros ? length : 0;
     int last = extents - 1;
     if (last >= 0
         && offsets[last] + lengths[last] == from
         && segments[last] == keySegments[key]
-        && places[last] + lengths[last] == place) {
+        && (shared
+            ? lengths[last] <= MAX_ZEROS_BYTES - length
+            : places[last] + lengths[last] == place)) {
       lengths[last] += length;
       return;
     }
@@ -208,19 +308,39 @@ public final class WriteBatch {
     return bytes;
   }
 
+  /** How many of them are zeros. */
+  public long zeroBytes() {
+    return zeroBytes;
+  }
+
+  /** Whether an extent is zeros. */
+  public boolean isZeros(int extent) {
+    return segments[extent] < CLEAN || (segments[extent] & ZERO_DATA) != 0;
+  }
+
+  /** Whether an extent has data at a place of its own, be it zeros. */
+  public boolean hasPlace(int extent) {
+    return segments[extent] >= 0;
+  }
+
+  /** Whether the backing device may give up the space of an extent that is zeros. */
+  public boolean mayUnmap(int extent) {
+    return segments[extent] == ZEROS_UNMAPPED;
+  }
+
   /** Where on the logical device an extent begins. */
   public long offsetBytes(int extent) {
     return offsets[extent];
   }
 
-  /** At most a segment's data area: data that adjoins lies in one. */
+  /** At most a segment's data area, since data that adjoins lies in one; or 1 GiB of zeros. */
   public int lengthBytes(int extent) {
     return lengths[extent];
   }
 
   /** The cache segment that holds an extent's data. */
   public int segment(int extent) {
-    return segments[extent];
+    return segments[extent] & ~ZERO_DATA;
   }
 
   /** Where in that segment's data area the data begins. */

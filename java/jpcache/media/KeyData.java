@@ -41,8 +41,16 @@ public final class KeyData {
    * @throws jpcache.pmem.PoisonedMemoryException if it cannot be read
    */
   public int crc(Kset kset, int key) {
-    long offset = segments.dataOffset(kset.keySegment(key)) + kset.keySegmentOffset(key);
-    int length = kset.keyLength(key);
+    return crc(kset.keySegment(key), kset.keySegmentOffset(key), kset.keyLength(key));
+  }
+
+  /**
+   * The checksum of so many bytes of a segment's data area as they are now; at most a key's.
+   *
+   * @throws jpcache.pmem.PoisonedMemoryException if they cannot be read
+   */
+  public int crc(int segment, int segmentOffset, int length) {
+    long offset = segments.dataOffset(segment) + segmentOffset;
     if (offset != lastOffset || length != lastLength) {
       lastOffset = -1;
       PmemReads.copy(media, offset, copy, 0, length);

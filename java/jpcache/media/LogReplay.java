@@ -21,6 +21,11 @@ public final class LogReplay {
 
     /** The walk has come to dirty_tail: the backing device has all before. Once, or never. */
     default void dirtyFromHere() {}
+
+    /** How much room a live key takes up that counts as dirty: that of its data, mostly. */
+    default int roomBytes(Kset kset, int key) {
+      return kset.keyLength(key);
+    }
   }
 
   /**
@@ -36,8 +41,8 @@ public final class LogReplay {
    * @param ksets how many ksets held them
    * @param dirtyTailOnLog whether dirty_tail is the place of a kset of the log, or its end; a torn
    *     update may have left it behind key_tail, and then all of the log must count as dirty
-   * @param dirtyBytes the bytes of live keys that are not clean, from dirty_tail on, or of all of
-   *     the log if dirty_tail is not on it
+   * @param dirtyBytes the room that live keys take up that are not clean, from dirty_tail on, or of
+   *     all of the log if dirty_tail is not on it
    */
   public record Summary(
       Position head,
@@ -87,8 +92,9 @@ public final class LogReplay {
           live++;
           used.set(segment);
           if (!kset.keyIsClean(key)) {
-            allBytes += kset.keyLength(key);
-            dirtyBytes += dirty ? kset.keyLength(key) : 0;
+            int roomBytes = visitor.roomBytes(kset, key);
+            allBytes += roomBytes;
+            dirtyBytes += dirty ? roomBytes : 0;
           }
           visitor.key(kset, key);
         }

@@ -70,9 +70,9 @@ final class Connection {
 
   private void run() {
     try (ReceiveBuffer received = new ReceiveBuffer()) {
-      Export export = negotiate(received);
-      if (export != null) {
-        transmit(export, received);
+      Session session = negotiate(received);
+      if (session != null) {
+        transmit(session, received);
       }
       if (!replies.peerGone()) {
         linger(received);
@@ -93,14 +93,14 @@ final class Connection {
 
   // ---- Negotiation -------------------------------------------------------------------------
 
-  private @Nullable Export negotiate(ReceiveBuffer received) {
+  private @Nullable Session negotiate(ReceiveBuffer received) {
     long deadline = System.nanoTime() + state.options().negotiationTimeoutMs() * 1_000_000L;
     OptionReplies answers = new OptionReplies();
     Handshake handshake = new Handshake(state.exports(), tls.policy(), state::stopping, answers);
     Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
     while (transport.sendAll(answers.take(), deadline)) {
       if (phase == Handshake.Phase.TRANSMISSION) {
-        return handshake.export();
+        return handshake.session();
       }
       if (phase == Handshake.Phase.STARTING_TLS) {
         if (received.available() > 0 || !encrypt(deadline)) {
@@ -151,12 +151,13 @@ final class Connection {
 
   // ---- Transmission and end ----------------------------------------------------------------
 
-  private void transmit(Export export, ReceiveBuffer received) {
-    BlockQueue queue = export.device().openQueue();
+  private void transmit(Session session, ReceiveBuffer received) {
+    replies.useFormat(session.format());
+    BlockQueue queue = session.export().device().openQueue();
     boolean orderly = false;
     try (Counters.Stripe<NbdMetrics.Event> counters = state.metrics().open()) {
       counters.add(NbdMetrics.Event.CONNECTIONS, 1);
-      new Transmission(state, export, transport, received, replies, queue, counters).run();
+      new Transmission(state, session, transport, received, replies, queue, counters).run();
       orderly = true;
     } finally {
       if (orderly) {

@@ -27,14 +27,32 @@ public record Export(String name, String description, BlockDevice device, boolea
     return new Export(name, "", device, device.readOnly());
   }
 
-  /** What a client may do, as the protocol's transmission flags. */
-  int transmissionFlags() {
+  /**
+   * What a client may do, as the protocol's transmission flags.
+   *
+   * @param contexts the metadata contexts that were negotiated for this export
+   */
+  int transmissionFlags(ReplyFormat format, int contexts) {
     // A flush on any connection covers the completed writes of all, hence CAN_MULTI_CONN.
-    return NbdProtocol.TRANSMISSION_HAS_FLAGS
-        | NbdProtocol.TRANSMISSION_SEND_FLUSH
-        | NbdProtocol.TRANSMISSION_SEND_FUA
-        | NbdProtocol.TRANSMISSION_CAN_MULTI_CONN
-        | (refusesWrites() ? NbdProtocol.TRANSMISSION_READ_ONLY : 0);
+    int flags =
+        NbdProtocol.TRANSMISSION_HAS_FLAGS
+            | NbdProtocol.TRANSMISSION_SEND_FLUSH
+            | NbdProtocol.TRANSMISSION_SEND_FUA
+            | NbdProtocol.TRANSMISSION_CAN_MULTI_CONN
+            | NbdProtocol.TRANSMISSION_SEND_CACHE;
+    flags |=
+        refusesWrites()
+            ? NbdProtocol.TRANSMISSION_READ_ONLY
+            : NbdProtocol.TRANSMISSION_SEND_TRIM
+                | NbdProtocol.TRANSMISSION_SEND_WRITE_ZEROES
+                | NbdProtocol.TRANSMISSION_SEND_FAST_ZERO;
+    if (format.chunked()) {
+      flags |= NbdProtocol.TRANSMISSION_SEND_DF;
+    }
+    if (format == ReplyFormat.EXTENDED && contexts != 0) {
+      flags |= NbdProtocol.TRANSMISSION_BLOCK_STAT_PAYLOAD;
+    }
+    return flags;
   }
 
   boolean refusesWrites() {

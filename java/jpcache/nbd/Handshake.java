@@ -1,9 +1,6 @@
 package jpcache.nbd;
 
-import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
@@ -35,8 +32,11 @@ final class Handshake {
     CLOSED
   }
 
-  /** Many times what any option needs. */
+  /** Many times what any option needs; a larger one is answered TOO_BIG and thrown away. */
   static final int MAX_OPTION_BYTES = 64 << 10;
+
+  /** One that claims to be even larger is not worth reading to its end. */
+  static final int MAX_SKIPPED_BYTES = 1 << 20;
 
   /** Clients send a handful. */
   static final int MAX_OPTIONS = 64;
@@ -50,8 +50,16 @@ final class Handshake {
   private Phase phase = Phase.CLIENT_FLAGS;
   private int clientFlags;
   private int options;
+  private int skipBytes;
   private boolean encrypted;
+  private ReplyFormat format = ReplyFormat.SIMPLE;
+
+  /** The metadata contexts that were chosen, and for which export. */
+  private int contexts;
+
+  private @Nullable Export contextsOf;
   private @Nullable Export export;
+  private boolean blocksTold = true;
 
   /**
    * A negotiation that has not begun; the greeting is in {@code replies} at once.
@@ -66,9 +74,10 @@ final class Handshake {
     replies.greeting(FLAGS);
   }
 
-  /** What the client chose; only in {@link Phase#TRANSMISSION}. */
-  Export export() {
-    return Objects.requireNonNull(export);
+  /** What was agreed upon; only in {@link Phase#TRANSMISSION}. */
+  Session session() {
+    Export chosen = Objects.requireNonNull(export);
+    return new Session(chosen, format, contextsFor(chosen), blocksTold);
   }
 
   /**
@@ -89,6 +98,9 @@ final class Handshake {
    */
   Phase encrypted() {
     encrypted = true;
+    format = ReplyFormat.SIMPLE;
+    contexts = 0;
+    contextsOf = null;
     phase = Phase.OPTIONS;
     return phase;
   }
@@ -104,6 +116,9 @@ final class Handshake {
   }
 
   private boolean acceptOption(ByteBuffer in) {
+    int skipped = Math.min(skipBytes, in.remaining());
+    in.position(in.position() + skipped);
+    skipBytes -= skipped;
     if (in.remaining() < NbdProtocol.OPTION_HEADER_BYTES) {
       return false;
     }
@@ -112,9 +127,16 @@ final class Handshake {
     int option = in.getInt(start + 8);
     int length = in.getInt(start + 12);
     if (magic != NbdProtocol.OPTION_MAGIC
-        || Integer.compareUnsigned(length, MAX_OPTION_BYTES) > 0
+        || Integer.compareUnsigned(length, MAX_SKIPPED_BYTES) > 0
         || options == MAX_OPTIONS) {
       phase = Phase.CLOSED;
+      return true;
+    }
+    if (length > MAX_OPTION_BYTES) {
+      in.position(start + NbdProtocol.OPTION_HEADER_BYTES);
+      skipBytes = length;
+      options++;
+      tooBig(option);
       return true;
     }
     if (in.remaining() < NbdProtocol.OPTION_HEADER_BYTES + length) {
@@ -127,12 +149,27 @@ final class Handshake {
     return true;
   }
 
-  private void handle(int option, ByteBuffer data) {
-    boolean fixed = (clientFlags & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
+  private void tooBig(int option) {
+    if (option == NbdProtocol.OPT_EXPORT_NAME || !fixedNewstyle()) {
+      phase = Phase.CLOSED; // nothing can be said
+      return;
+    }
+    if (option == NbdProtocol.OPT_SET_META_CONTEXT) {
+      contexts = 0;
+    }
+    replies.error(option, NbdProtocol.REP_ERR_TOO_BIG, "the option is too large");
+  }
+
+  private boolean fixedNewstyle() {
+    return (clientFlags & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
+  }
+
+  private void handle(int option, ByteBuffer bytes) {
+    OptionData data = new OptionData(bytes);
     boolean tlsMissing = tls == TlsPolicy.REQUIRED && !encrypted;
     if (option == NbdProtocol.OPT_EXPORT_NAME && !tlsMissing) {
       exportName(data);
-    } else if (option == NbdProtocol.OPT_EXPORT_NAME || !fixed) {
+    } else if (option == NbdProtocol.OPT_EXPORT_NAME || !fixedNewstyle()) {
       phase = Phase.CLOSED; // nothing else can be said, or such a client cannot read it
     } else if (option == NbdProtocol.OPT_ABORT) {
       replies.acknowledge(option); // whatever its data: the client is leaving
@@ -142,37 +179,58 @@ final class Handshake {
     } else if (tlsMissing && option != NbdProtocol.OPT_STARTTLS) {
       replies.error(option, NbdProtocol.REP_ERR_TLS_REQD, "this server wants TLS: STARTTLS first");
     } else {
-      switch (option) {
-        case NbdProtocol.OPT_STARTTLS -> startTls(data);
-        case NbdProtocol.OPT_LIST -> list(data);
-        case NbdProtocol.OPT_INFO, NbdProtocol.OPT_GO -> info(option, data);
-        default ->
-            replies.error(
-                option,
-                NbdProtocol.REP_ERR_UNSUP,
-                "option " + Integer.toUnsignedString(option) + " is not supported");
+      try {
+        haggle(option, data);
+      } catch (OptionData.Malformed e) {
+        replies.error(option, NbdProtocol.REP_ERR_INVALID, Objects.requireNonNull(e.getMessage()));
       }
     }
   }
 
+  private void haggle(int option, OptionData data) throws OptionData.Malformed {
+    switch (option) {
+      case NbdProtocol.OPT_STARTTLS -> startTls(data);
+      case NbdProtocol.OPT_LIST -> list(data);
+      case NbdProtocol.OPT_INFO, NbdProtocol.OPT_GO -> info(option, data);
+      case NbdProtocol.OPT_STRUCTURED_REPLY -> structuredReplies(data);
+      case NbdProtocol.OPT_EXTENDED_HEADERS -> extendedHeaders(data);
+      case NbdProtocol.OPT_LIST_META_CONTEXT -> listContexts(data);
+      case NbdProtocol.OPT_SET_META_CONTEXT -> setContexts(data);
+      default ->
+          replies.error(
+              option,
+              NbdProtocol.REP_ERR_UNSUP,
+              "option " + Integer.toUnsignedString(option) + " is not supported");
+    }
+  }
+
   /** An option that cannot be refused other than by closing. */
-  private void exportName(ByteBuffer data) {
-    String name = string(data);
-    Export found = name == null || stopping.getAsBoolean() ? null : exports.find(name);
+  private void exportName(OptionData data) {
+    Export found = null;
+    // Extended headers forbid this option.
+    if (!stopping.getAsBoolean() && format != ReplyFormat.EXTENDED) {
+      try {
+        found = exports.find(data.rest());
+      } catch (OptionData.Malformed e) {
+        // as if it were not there
+      }
+    }
     if (found == null) {
       phase = Phase.CLOSED;
       return;
     }
-    replies.export(found, (clientFlags & NbdProtocol.FLAG_NO_ZEROES) == 0);
+    boolean zeroes = (clientFlags & NbdProtocol.FLAG_NO_ZEROES) == 0;
+    replies.export(found, transmissionFlags(found), zeroes);
+    blocksTold = false;
     begin(found);
   }
 
-  private void startTls(ByteBuffer data) {
-    if (data.hasRemaining()) {
-      invalid(NbdProtocol.OPT_STARTTLS, "STARTTLS takes no data");
-    } else if (encrypted) {
-      invalid(NbdProtocol.OPT_STARTTLS, "the connection is encrypted already");
-    } else if (tls == TlsPolicy.OFF) {
+  private void startTls(OptionData data) throws OptionData.Malformed {
+    data.end();
+    if (encrypted) {
+      throw new OptionData.Malformed("the connection is encrypted already");
+    }
+    if (tls == TlsPolicy.OFF) {
       replies.error(NbdProtocol.OPT_STARTTLS, NbdProtocol.REP_ERR_POLICY, "this server has no TLS");
     } else {
       replies.acknowledge(NbdProtocol.OPT_STARTTLS);
@@ -180,11 +238,8 @@ final class Handshake {
     }
   }
 
-  private void list(ByteBuffer data) {
-    if (data.hasRemaining()) {
-      invalid(NbdProtocol.OPT_LIST, "LIST takes no data");
-      return;
-    }
+  private void list(OptionData data) throws OptionData.Malformed {
+    data.end();
     for (Export e : exports.all()) {
       replies.server(NbdProtocol.OPT_LIST, e);
     }
@@ -201,40 +256,22 @@ final class Handshake {
    *   +--------+------+-------+--------------------------+
    * </pre>
    */
-  private void info(int option, ByteBuffer data) {
+  private void info(int option, OptionData data) throws OptionData.Malformed {
     boolean wantsName = false;
     boolean wantsDescription = false;
-    String name;
-    try {
-      int nameBytes = data.getInt();
-      if (nameBytes < 0 || nameBytes > data.remaining()) {
-        throw new BufferUnderflowException();
-      }
-      name = string(data.slice(data.position(), nameBytes));
-      data.position(data.position() + nameBytes);
-      int count = data.getShort() & 0xFFFF;
-      if (data.remaining() != count * Short.BYTES) {
-        throw new BufferUnderflowException();
-      }
-      while (data.hasRemaining()) {
-        int information = data.getShort() & 0xFFFF;
-        wantsName |= information == NbdProtocol.INFO_NAME;
-        wantsDescription |= information == NbdProtocol.INFO_DESCRIPTION;
-      }
-    } catch (BufferUnderflowException e) {
-      invalid(option, "the option's lengths contradict one another");
-      return;
+    String name = data.text();
+    for (int count = data.u16(); count > 0; count--) {
+      int information = data.u16();
+      wantsName |= information == NbdProtocol.INFO_NAME;
+      wantsDescription |= information == NbdProtocol.INFO_DESCRIPTION;
     }
-    if (name == null) {
-      invalid(option, "the export's name is not at most 4096 bytes of UTF-8 without NUL");
-      return;
-    }
+    data.end();
     Export found = exports.find(name);
     if (found == null) {
-      replies.error(option, NbdProtocol.REP_ERR_UNKNOWN, "there is no export of that name");
+      unknownExport(option);
       return;
     }
-    replies.exportInfo(option, found);
+    replies.exportInfo(option, found, transmissionFlags(found));
     // Told whether asked for or not: requests must keep to these sizes.
     replies.blockSizeInfo(option, found);
     if (wantsName) {
@@ -249,25 +286,113 @@ final class Handshake {
     }
   }
 
+  private void unknownExport(int option) {
+    replies.error(option, NbdProtocol.REP_ERR_UNKNOWN, "there is no export of that name");
+  }
+
+  // ---- Replies and contexts ----------------------------------------------------------------
+
+  private void structuredReplies(OptionData data) throws OptionData.Malformed {
+    data.end();
+    if (format == ReplyFormat.EXTENDED) {
+      replies.error(
+          NbdProtocol.OPT_STRUCTURED_REPLY,
+          NbdProtocol.REP_ERR_EXT_HEADER_REQD,
+          "extended headers were negotiated already");
+      return;
+    }
+    if (format == ReplyFormat.STRUCTURED) {
+      throw new OptionData.Malformed("structured replies were negotiated already");
+    }
+    format = ReplyFormat.STRUCTURED;
+    replies.acknowledge(NbdProtocol.OPT_STRUCTURED_REPLY);
+  }
+
+  private void extendedHeaders(OptionData data) throws OptionData.Malformed {
+    data.end();
+    if (format == ReplyFormat.EXTENDED) {
+      throw new OptionData.Malformed("extended headers were negotiated already");
+    }
+    format = ReplyFormat.EXTENDED;
+    replies.acknowledge(NbdProtocol.OPT_EXTENDED_HEADERS);
+  }
+
+  /**
+   * LIST_META_CONTEXT and SET_META_CONTEXT.
+   *
+   * <pre>
+   *    0        4      4+n     8+n
+   *   +--------+------+-------+---------------------------+
+   *   | n      | name | count | count queries with length |
+   *   +--------+------+-------+---------------------------+
+   * </pre>
+   */
+  private void listContexts(OptionData data) throws OptionData.Malformed {
+    int option = NbdProtocol.OPT_LIST_META_CONTEXT;
+    Export found = exports.find(data.text());
+    int queries = data.count(Integer.BYTES);
+    int matching = queries == 0 ? -1 : matching(data, queries, true);
+    data.end();
+    if (found == null) {
+      unknownExport(option);
+      return;
+    }
+    for (MetaContext context : MetaContext.values()) {
+      if ((matching & context.bit()) != 0) {
+        replies.metaContext(option, 0, context.text());
+      }
+    }
+    replies.acknowledge(option);
+  }
+
+  private void setContexts(OptionData data) throws OptionData.Malformed {
+    int option = NbdProtocol.OPT_SET_META_CONTEXT;
+    contexts = 0; // also when this fails
+    if (!format.chunked()) {
+      throw new OptionData.Malformed("metadata contexts need structured replies first");
+    }
+    Export found = exports.find(data.text());
+    int matching = matching(data, data.count(Integer.BYTES), false);
+    data.end();
+    if (found == null) {
+      unknownExport(option);
+      return;
+    }
+    contexts = matching;
+    contextsOf = found;
+    for (MetaContext context : MetaContext.values()) {
+      if ((contexts & context.bit()) != 0) {
+        replies.metaContext(option, context.id(), context.text());
+      }
+    }
+    replies.acknowledge(option);
+  }
+
+  private static int matching(OptionData data, int queries, boolean wildcards)
+      throws OptionData.Malformed {
+    int matching = 0;
+    for (int i = 0; i < queries; i++) {
+      String query = data.text();
+      if (query.indexOf(':') < 0) {
+        throw new OptionData.Malformed("a metadata context's name has a namespace and a colon");
+      }
+      for (MetaContext context : MetaContext.values()) {
+        matching |= context.matches(query, wildcards) ? context.bit() : 0;
+      }
+    }
+    return matching;
+  }
+
+  private int contextsFor(Export chosen) {
+    return chosen.equals(contextsOf) ? contexts : 0;
+  }
+
+  private int transmissionFlags(Export chosen) {
+    return chosen.transmissionFlags(format, contextsFor(chosen));
+  }
+
   private void begin(Export chosen) {
     export = chosen;
     phase = Phase.TRANSMISSION;
-  }
-
-  private void invalid(int option, String message) {
-    replies.error(option, NbdProtocol.REP_ERR_INVALID, message);
-  }
-
-  /** The text that the bytes are, or null if they are none that the protocol allows. */
-  private static @Nullable String string(ByteBuffer utf8) {
-    if (utf8.remaining() > NbdProtocol.MAX_STRING_BYTES) {
-      return null;
-    }
-    try {
-      String text = StandardCharsets.UTF_8.newDecoder().decode(utf8).toString();
-      return text.indexOf('\0') < 0 ? text : null;
-    } catch (CharacterCodingException e) {
-      return null;
-    }
   }
 }

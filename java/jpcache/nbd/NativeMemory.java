@@ -80,6 +80,10 @@ final class NativeMemory {
     return ALL.get(NET_LONG, address);
   }
 
+  static void netShort(long address, short value) {
+    ALL.set(NET_SHORT, address, value);
+  }
+
   static void netInt(long address, int value) {
     ALL.set(NET_INT, address, value);
   }

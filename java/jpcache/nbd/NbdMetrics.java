@@ -25,25 +25,34 @@ final class NbdMetrics {
     READ_BYTES,
     WRITES,
     WRITTEN_BYTES,
-    FLUSHES
+    FLUSHES,
+    TRIMS,
+    TRIMMED_BYTES,
+    ZEROES,
+    ZEROED_BYTES,
+    PREFETCHES,
+    PREFETCHED_BYTES,
+    STATUSES
   }
 
   /** Requests of one kind that were handed to the device. */
   static final class Requests {
+    private final int index;
     private final String label;
     private final Event count;
     private final @Nullable Event bytes;
     private final LongAdder failed = new LongAdder();
     private final Latencies times = new Latencies();
 
-    private Requests(String kind, Event count, @Nullable Event bytes) {
+    private Requests(int index, String kind, Event count, @Nullable Event bytes) {
+      this.index = index;
       label = "kind=\"" + kind + "\"";
       this.count = count;
       this.bytes = bytes;
     }
 
     /** One is taken up. */
-    void begin(Counters.Stripe<Event> stripe, int lengthBytes) {
+    void begin(Counters.Stripe<Event> stripe, long lengthBytes) {
       stripe.add(count, 1);
       if (bytes != null) {
         stripe.add(bytes, lengthBytes);
@@ -61,11 +70,16 @@ final class NbdMetrics {
     }
   }
 
-  final Requests reads = new Requests("read", Event.READS, Event.READ_BYTES);
-  final Requests writes = new Requests("write", Event.WRITES, Event.WRITTEN_BYTES);
-  final Requests flushes = new Requests("flush", Event.FLUSHES, null);
+  final Requests reads = new Requests(0, "read", Event.READS, Event.READ_BYTES);
+  final Requests writes = new Requests(1, "write", Event.WRITES, Event.WRITTEN_BYTES);
+  final Requests flushes = new Requests(2, "flush", Event.FLUSHES, null);
+  final Requests trims = new Requests(3, "trim", Event.TRIMS, Event.TRIMMED_BYTES);
+  final Requests zeroes = new Requests(4, "zero", Event.ZEROES, Event.ZEROED_BYTES);
+  final Requests prefetches = new Requests(5, "cache", Event.PREFETCHES, Event.PREFETCHED_BYTES);
+  final Requests statuses = new Requests(6, "status", Event.STATUSES, null);
 
-  private final List<Requests> kinds = List.of(reads, writes, flushes);
+  private final List<Requests> kinds =
+      List.of(reads, writes, flushes, trims, zeroes, prefetches, statuses);
   private final Counters<Event> counters = new Counters<>(Event.class);
 
   /** One connection's counts. */
@@ -75,10 +89,9 @@ final class NbdMetrics {
 
   /** The requests that a connection answers together. The connection's thread's own. */
   final class Batch {
+    private final int[] done = new int[kinds.size()];
+    private int doneAll;
     private long begunNanos;
-    private int readsDone;
-    private int writesDone;
-    private int flushesDone;
 
     /** The first of its requests has arrived. */
     void begin() {
@@ -96,33 +109,25 @@ final class NbdMetrics {
       }
       if (requestBegunNanos != begunNanos) {
         kind.answered(System.nanoTime() - requestBegunNanos); // it was left over from another batch
-      } else if (kind == reads) {
-        readsDone++;
-      } else if (kind == writes) {
-        writesDone++;
       } else {
-        flushesDone++;
+        done[kind.index]++;
+        doneAll++;
       }
     }
 
     /** What has completed is on its way to the client. */
     void answered() {
-      if (readsDone + writesDone + flushesDone == 0) {
+      if (doneAll == 0) {
         return;
       }
       long nanos = System.nanoTime() - begunNanos;
-      if (readsDone > 0) {
-        reads.times.record(nanos, readsDone);
+      for (int i = 0; doneAll > 0; i++) {
+        if (done[i] > 0) {
+          kinds.get(i).times.record(nanos, done[i]);
+          doneAll -= done[i];
+          done[i] = 0;
+        }
       }
-      if (writesDone > 0) {
-        writes.times.record(nanos, writesDone);
-      }
-      if (flushesDone > 0) {
-        flushes.times.record(nanos, flushesDone);
-      }
-      readsDone = 0;
-      writesDone = 0;
-      flushesDone = 0;
     }
   }
 

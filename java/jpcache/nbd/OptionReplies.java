@@ -35,10 +35,10 @@ final class OptionReplies {
   }
 
   /** The answer to EXPORT_NAME, after which transmission begins. */
-  void export(Export export, boolean zeroes) {
+  void export(Export export, int transmissionFlags, boolean zeroes) {
     add(out -> {
       out.writeLong(export.device().sizeBytes());
-      out.writeShort(export.transmissionFlags());
+      out.writeShort(transmissionFlags);
       out.write(new byte[zeroes ? NbdProtocol.EXPORT_NAME_ZEROES : 0]);
     });
   }
@@ -66,12 +66,12 @@ final class OptionReplies {
     });
   }
 
-  void exportInfo(int option, Export export) {
+  void exportInfo(int option, Export export, int transmissionFlags) {
     header(option, NbdProtocol.REP_INFO, 2 + 8 + 2);
     add(out -> {
       out.writeShort(NbdProtocol.INFO_EXPORT);
       out.writeLong(export.device().sizeBytes());
-      out.writeShort(export.transmissionFlags());
+      out.writeShort(transmissionFlags);
     });
   }
 
@@ -83,6 +83,16 @@ final class OptionReplies {
       out.writeInt(least);
       out.writeInt(Math.max(least, export.device().preferredBlockBytes()));
       out.writeInt(Request.MAX_BYTES);
+    });
+  }
+
+  /** A metadata context; its number means something to {@code SET_META_CONTEXT} alone. */
+  void metaContext(int option, int id, String name) {
+    byte[] utf8 = name.getBytes(StandardCharsets.UTF_8);
+    header(option, NbdProtocol.REP_META_CONTEXT, 4 + utf8.length);
+    add(out -> {
+      out.writeInt(id);
+      out.write(utf8);
     });
   }
 

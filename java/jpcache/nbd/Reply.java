@@ -1,26 +1,49 @@
 package jpcache.nbd;
 
+import java.nio.charset.StandardCharsets;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.base.Completion;
+import jpcache.base.Errno;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A request under way and the place of its reply. Pooled: a connection makes as many as it ever has
  * in flight at once.
  *
- * <p>Life: {@link ReplyQueue#begin} hands it out; the device calls {@link #complete}, on whatever
- * thread; the queue sends it and then takes it back. Which fields belong to whom is written at
- * each.
+ * <p>Life: {@link ReplyQueue#begin} hands it out; the connection's thread says what a success
+ * carries; the device calls {@link #complete}, on whatever thread; the queue sends it and then
+ * takes it back. Which fields belong to whom is written at each.
  */
 final class Reply implements Completion {
-  static final int HEADER_BYTES = NbdProtocol.SIMPLE_REPLY_BYTES;
+  /** What a success is answered with. */
+  private enum Success {
+    /** Nothing but the fact. */
+    PLAIN,
+    /** The data behind the room for its header. */
+    DATA,
+    /** What lies in the reply's room already. */
+    PREPARED
+  }
 
   private final ReplyQueue queue;
   private ReplyMemory.@Nullable Chunk chunk;
+  private ReplyFormat format = ReplyFormat.SIMPLE;
   private long address;
+  private int roomBytes;
   private long cookie;
+  private long requestOffset;
+  private Success success = Success.PLAIN;
   private int dataBytes;
+  private int skipBytes;
   private int sendBytes;
+  private boolean fastZero;
+
+  /** Reads that have to complete first, if it is more than one. Whoever completes them. */
+  private final AtomicInteger parts = new AtomicInteger();
+
+  private boolean inParts;
+  private volatile int partError;
 
   /**
    * Whether it completed on the connection's thread and waits for the end of the batch. Its own.
@@ -46,27 +69,52 @@ final class Reply implements Completion {
   }
 
   void begin(
-      long requestCookie,
-      int replyDataBytes,
+      ReplyFormat replyFormat,
+      Request request,
       boolean onlyCommitCompletes,
       NbdMetrics.@Nullable Requests requestKind,
       long requestBegunNanos) {
+    format = replyFormat;
+    cookie = request.cookie();
+    requestOffset = request.offset();
+    success = Success.PLAIN;
+    inParts = false;
+    fastZero = request.has(NbdProtocol.CMD_FLAG_FAST_ZERO);
     kind = requestKind;
     begunNanos = requestBegunNanos;
-    cookie = requestCookie;
-    dataBytes = replyDataBytes;
     needsCommit = onlyCommitCompletes;
     done = false;
   }
 
-  void place(ReplyMemory.Chunk inChunk, long atAddress) {
+  void place(ReplyMemory.Chunk inChunk, long atAddress, int bytes) {
     chunk = inChunk;
     address = atAddress;
+    roomBytes = bytes;
   }
 
-  /** Where the data of a read goes. */
-  long dataAddress() {
-    return address + HEADER_BYTES;
+  /** Success is answered with data; returns where that goes. */
+  long carriesData(int bytes) {
+    success = Success.DATA;
+    dataBytes = bytes;
+    skipBytes = 0;
+    return address + format.dataHeaderBytes();
+  }
+
+  /** The data begins so many bytes later than {@link #carriesData} said, and moves there. */
+  void skip(int bytes) {
+    skipBytes = bytes;
+  }
+
+  /** Success is answered with all of the room, which is filled in by then. */
+  void carriesAll() {
+    success = Success.PREPARED;
+  }
+
+  /** So many completions make one: the first error among them, if any. */
+  void awaitParts(int count) {
+    inParts = true;
+    partError = 0;
+    parts.set(count);
   }
 
   /** Where it is sent from. */
@@ -74,7 +122,7 @@ final class Reply implements Completion {
     return address;
   }
 
-  /** What is sent: of a failed read the header alone. */
+  /** What is sent, once it is complete. */
   int sendBytes() {
     return sendBytes;
   }
@@ -87,14 +135,48 @@ final class Reply implements Completion {
 
   @Override
   public void complete(int errno) {
-    // A simple reply: magic, error, cookie.
-    NativeMemory.netInt(address, NbdProtocol.SIMPLE_REPLY_MAGIC);
-    NativeMemory.netInt(address + 4, Request.errorOnWire(errno));
-    NativeMemory.netLong(address + 8, cookie);
-    sendBytes = errno == 0 ? HEADER_BYTES + dataBytes : HEADER_BYTES;
-    if (errno != 0 && kind != null) {
-      kind.failed();
+    int error = errno;
+    if (inParts) {
+      if (errno != 0) {
+        partError = errno;
+      }
+      if (parts.decrementAndGet() > 0) {
+        return;
+      }
+      error = partError;
     }
+    if (error == 0) {
+      sendBytes = succeed();
+    } else {
+      byte[] text = Errno.text(error).getBytes(StandardCharsets.UTF_8);
+      int onWire = Request.errorOnWire(error, fastZero);
+      sendBytes = format.error(address, roomBytes, onWire, text, cookie, requestOffset);
+      if (kind != null) {
+        kind.failed();
+      }
+    }
+    queue.completed(this);
+  }
+
+  private int succeed() {
+    return switch (success) {
+      case PLAIN -> format.success(address, cookie, requestOffset);
+      case DATA -> {
+        if (skipBytes > 0) {
+          long data = address + format.dataHeaderBytes();
+          NativeMemory.copy(data + skipBytes, data, dataBytes);
+        }
+        yield format.data(address, true, cookie, requestOffset, requestOffset, dataBytes)
+            + dataBytes;
+      }
+      case PREPARED -> roomBytes;
+    };
+  }
+
+  /** In place of the device: the request is refused. */
+  void refuse(Refusal refusal) {
+    sendBytes =
+        format.error(address, roomBytes, refusal.error(), refusal.text(), cookie, requestOffset);
     queue.completed(this);
   }
 }

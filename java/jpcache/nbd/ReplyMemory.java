@@ -74,7 +74,7 @@ final class ReplyMemory implements AutoCloseable {
         return false;
       }
     }
-    reply.place(chunk, chunk.address + chunk.used);
+    reply.place(chunk, chunk.address + chunk.used, bytes);
     chunk.used += bytes;
     chunk.reserved++;
     return true;

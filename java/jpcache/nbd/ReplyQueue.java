@@ -39,6 +39,7 @@ final class ReplyQueue implements AutoCloseable {
   private Reply[] batch = new Reply[64];
   private int batchCount;
   private @Nullable Reply pool;
+  private ReplyFormat format = ReplyFormat.SIMPLE;
   private long begun;
   private long completedByOwner;
   private long answered;
@@ -82,16 +83,21 @@ final class ReplyQueue implements AutoCloseable {
     }
   }
 
+  /** Replies look like this from now on. Before the first request. */
+  void useFormat(ReplyFormat replyFormat) {
+    format = replyFormat;
+  }
+
   /**
    * A request begins: the reply is its completion.
    *
-   * @param dataBytes what the reply carries if the request succeeds
+   * @param bytes the memory that the reply takes at most
    * @param needsCommit whether only a commit completes it
    * @param kind what it counts as; null if it is refused
    * @return null if others must be answered first
    */
   @Nullable Reply begin(
-      long cookie, int dataBytes, boolean needsCommit, NbdMetrics.@Nullable Requests kind) {
+      Request request, int bytes, boolean needsCommit, NbdMetrics.@Nullable Requests kind) {
     if (begun - answered >= MAX_IN_FLIGHT) {
       return null;
     }
@@ -99,7 +105,7 @@ final class ReplyQueue implements AutoCloseable {
     if (reply == null) {
       reply = new Reply(this);
     }
-    if (!memory.reserve(reply, Reply.HEADER_BYTES + dataBytes)) {
+    if (!memory.reserve(reply, bytes)) {
       return null;
     }
     pool = reply.next;
@@ -107,7 +113,7 @@ final class ReplyQueue implements AutoCloseable {
     if (batchCount == 0) {
       times.begin();
     }
-    reply.begin(cookie, dataBytes, needsCommit, kind, times.begunNanos());
+    reply.begin(format, request, needsCommit, kind, times.begunNanos());
     begun++;
     addToBatch(reply);
     return reply;
@@ -124,11 +130,14 @@ final class ReplyQueue implements AutoCloseable {
   /**
    * Sends, as far as the socket takes it, what has completed. Replies go out in the order of their
    * requests, which is their order in memory; what has not completed is left for later.
+   *
+   * @return whether any have gone out since the last time, so that there is room for others
    */
-  void send() {
+  boolean send() {
     if (batchCount == 0 && !hasUnsent() && late.get() == null && answered == begun) {
-      return;
+      return false;
     }
+    long before = answered;
     sendLock.lock();
     try {
       for (int i = 0; i < batchCount; i++) {
@@ -147,6 +156,7 @@ final class ReplyQueue implements AutoCloseable {
       sendLock.unlock();
     }
     times.answered();
+    return answered != before;
   }
 
   /**

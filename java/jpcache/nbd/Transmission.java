@@ -2,6 +2,7 @@ package jpcache.nbd;
 
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.Objects;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.metrics.Counters;
@@ -11,11 +12,10 @@ import org.jspecify.annotations.Nullable;
  * The transmission phase of one connection, on the connection's thread.
  *
  * <p>Life of a batch: one receive takes what has arrived; all whole requests in it are validated
- * and handed to the device where they lie (reads go straight into their replies, writes come
- * straight out of the receive buffer); one commit makes the writes durable; one send answers all
- * that is complete. Reads that missed the cache are answered later, by themselves, by whoever
- * completes them ({@link ReplyQueue}). Then it begins again, and the thread sleeps only when
- * nothing has arrived.
+ * and handed to the device where they lie ({@link RequestHandler}); one commit makes the writes
+ * durable; one send answers all that is complete. Reads that missed the cache are answered later,
+ * by themselves, by whoever completes them ({@link ReplyQueue}). Then it begins again, and the
+ * thread sleeps only when nothing has arrived.
  *
  * <p>Back-pressure: while the replies of a client take all the memory they may, no more is received
  * from it.
@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
 final class Transmission {
   /**
    * Of a write that is too large, up to this much is read and thrown away to keep the connection.
+   * (With extended headers the protocol wants it closed.)
    */
   static final long MAX_DISCARD_BYTES = 4L * Request.MAX_BYTES;
 
@@ -38,15 +39,16 @@ final class Transmission {
   private static final Logger LOG = System.getLogger("jpcache.nbd");
 
   private final ServerState state;
-  private final Export export;
   private final Transport transport;
   private final ReceiveBuffer received;
   private final ReplyQueue replies;
   private final BlockQueue queue;
-  private final NbdMetrics metrics;
   private final Counters.Stripe<NbdMetrics.Event> counters;
   private final BusyPolling polling;
-  private final Request request = new Request();
+  private final ReplyFormat format;
+  private final int headerBytes;
+  private final Request request;
+  private final RequestHandler handler;
 
   /** No more requests are read: the client left, asked to leave, or talks nonsense. */
   private boolean ended;
@@ -55,29 +57,32 @@ final class Transmission {
   private boolean throttled;
 
   /** What the request that is arriving needs to be whole. */
-  private int wantedBytes = NbdProtocol.REQUEST_HEADER_BYTES;
+  private int wantedBytes;
 
   private long discardBytes;
-  private int discardError;
+  private @Nullable Refusal discardRefusal;
   private @Nullable Reply discardReply;
   private boolean idle;
 
   Transmission(
       ServerState state,
-      Export export,
+      Session session,
       Transport transport,
       ReceiveBuffer received,
       ReplyQueue replies,
       BlockQueue queue,
       Counters.Stripe<NbdMetrics.Event> counters) {
     this.state = state;
-    this.export = export;
     this.transport = transport;
     this.received = received;
     this.replies = replies;
     this.queue = queue;
     this.counters = counters;
-    this.metrics = state.metrics();
+    this.format = session.format();
+    this.headerBytes = format.requestHeaderBytes();
+    this.wantedBytes = headerBytes;
+    this.request = new Request(session);
+    this.handler = new RequestHandler(session, replies, queue, state.metrics(), counters);
     this.polling = new BusyPolling(state.options().pollMicros());
   }
 
@@ -91,11 +96,13 @@ final class Transmission {
       while (true) {
         arrived = arrived || (mayReceive() && receive());
         boolean handled = handleArrived();
-        replies.send();
+        boolean freed = replies.send();
         if (replies.peerGone() || (ended && replies.allAnswered()) || giveUp()) {
           return;
         }
-        boolean progress = arrived || handled;
+        // What was throttled before the send may go on after it: nobody would wake it for that.
+        boolean progress = arrived || handled || (throttled && freed);
+        idle = idle && !progress;
         arrived = !progress && await();
       }
     } finally {
@@ -124,10 +131,7 @@ final class Transmission {
 
   private void end() {
     ended = true;
-    if (discardReply != null) {
-      discardReply.complete(discardError); // the rest of its payload will not come
-      discardReply = null;
-    }
+    refuseDiscarded(); // the rest of its payload will not come
   }
 
   // ---- Requests ----------------------------------------------------------------------------
@@ -136,8 +140,8 @@ final class Transmission {
   private boolean handleArrived() {
     boolean any = false;
     throttled = false;
-    wantedBytes = NbdProtocol.REQUEST_HEADER_BYTES;
-    while (!ended && discarded() && received.available() >= NbdProtocol.REQUEST_HEADER_BYTES) {
+    wantedBytes = headerBytes;
+    while (!ended && discarded() && received.available() >= headerBytes) {
       if (!handleOne()) {
         break;
       }
@@ -160,56 +164,49 @@ final class Transmission {
       end();
       return true;
     }
-    int error = state.stopping() ? Errno.ESHUTDOWN : request.verdict(export);
-    boolean read = request.type() == NbdProtocol.CMD_READ;
-    boolean write = request.type() == NbdProtocol.CMD_WRITE;
+    Refusal refusal = state.stopping() ? Refusal.STOPPING : request.verdict();
     long payload = request.payloadBytes();
-    if (error == 0 && received.available() - NbdProtocol.REQUEST_HEADER_BYTES < payload) {
-      wantedBytes = NbdProtocol.REQUEST_HEADER_BYTES + (int) payload;
-      return false; // nothing of a write is done before all of it is here
-    }
-    if (payload > MAX_DISCARD_BYTES) {
-      LOG.log(Level.DEBUG, "a write of {0} bytes: closing", payload);
+    if (payload < 0 || payload > mostPayload()) {
+      LOG.log(Level.DEBUG, "a payload of {0} bytes: closing", Long.toUnsignedString(payload));
       end();
       return false;
     }
-    NbdMetrics.Requests kind = error == 0 ? kind(read, write) : null;
-    Reply reply =
-        replies.begin(request.cookie(), error == 0 && read ? request.length() : 0, write, kind);
-    if (reply == null) {
-      throttled = true;
-      return false;
+    if (refusal == null && received.available() - headerBytes < payload) {
+      wantedBytes = headerBytes + (int) payload;
+      return false; // nothing of a write is done before all of it is here
     }
-    long payloadAddress = received.readAddress() + NbdProtocol.REQUEST_HEADER_BYTES;
-    if (kind == null) {
-      refuse(reply, error, payload);
-      return true;
+    long payloadAddress = received.readAddress() + headerBytes;
+    if (refusal == null && payload > 0 && request.type() == NbdProtocol.CMD_BLOCK_STATUS) {
+      refusal = request.filter(payloadAddress);
     }
-    kind.begin(counters, request.length());
-    if (read) {
-      queue.read(request.offset(), request.length(), reply.dataAddress(), reply);
-    } else if (write) {
-      queue.write(request.offset(), request.length(), payloadAddress, request.fua(), reply);
+    if (refusal != null) {
+      throttled = !refuse(refusal, payload);
+    } else if (handler.handle(request, payloadAddress)) {
+      // The bytes stay where they are until the next receive, which comes after the commit.
+      received.take(headerBytes + (int) payload);
     } else {
-      queue.flush(reply);
+      throttled = true;
     }
-    // The bytes stay where they are until the next receive, which comes after the commit.
-    received.take(NbdProtocol.REQUEST_HEADER_BYTES + (int) payload);
-    return true;
+    return !throttled;
   }
 
-  private NbdMetrics.Requests kind(boolean read, boolean write) {
-    return read ? metrics.reads : write ? metrics.writes : metrics.flushes;
+  private long mostPayload() {
+    return format == ReplyFormat.EXTENDED ? Request.MAX_BYTES : MAX_DISCARD_BYTES;
   }
 
   /** Answers with an error, once the payload that nobody wants is out of the way. */
-  private void refuse(Reply reply, int error, long payload) {
+  private boolean refuse(Refusal refusal, long payload) {
+    Reply reply = replies.begin(request, format.errorBytes(refusal.text()), false, null);
+    if (reply == null) {
+      return false;
+    }
     counters.add(NbdMetrics.Event.REFUSED, 1);
-    received.take(NbdProtocol.REQUEST_HEADER_BYTES);
+    received.take(headerBytes);
     discardBytes = payload;
-    discardError = error;
+    discardRefusal = refusal;
     discardReply = reply;
     discarded();
+    return true;
   }
 
   /** Throws away what has arrived of an unwanted payload; whether all of that has. */
@@ -223,21 +220,27 @@ final class Transmission {
     if (discardBytes > 0) {
       return false;
     }
-    discardReply.complete(discardError);
-    discardReply = null;
+    refuseDiscarded();
     return true;
+  }
+
+  private void refuseDiscarded() {
+    Reply reply = discardReply;
+    if (reply != null) {
+      discardReply = null;
+      reply.refuse(Objects.requireNonNull(discardRefusal));
+    }
   }
 
   // ---- Waiting -----------------------------------------------------------------------------
 
   /** Waits for something to do: polls a while, then sleeps. True if bytes were received. */
   private boolean await() {
-    if (!mayReceive()) {
-      if (replies.prepareToWait()) {
-        return false;
-      }
-    } else if (!replies.hasUnsent() && pollBriefly()) {
+    if (mayReceive() && !replies.hasUnsent() && pollBriefly()) {
       return true;
+    }
+    if (!mayReceive() && replies.prepareToWait()) { // polling may have found the end
+      return false;
     }
     int events = (mayReceive() ? Sockets.POLLIN : 0) | (replies.hasUnsent() ? Sockets.POLLOUT : 0);
     state.countBusy(-1);

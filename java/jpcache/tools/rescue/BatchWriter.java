@@ -23,6 +23,8 @@ import jpcache.pmem.PoisonedMemoryException;
  * of the mapped cache. Small extents that follow each other are gathered into one request; the copy
  * is far cheaper than a request for each.
  *
+ * <p>Zeros are made rather than written, but for parts of blocks.
+ *
  * <p>What fails, and what does not consist of whole blocks of the device, is written once more when
  * all others have ended: by itself, copied page by page, with what the device holds around it. That
  * tells a page of the cache that cannot be read from a device that cannot be written.
@@ -93,9 +95,14 @@ final class BatchWriter implements AutoCloseable {
     long at = 0;
     while (extent < batch.extents()) {
       at = Math.max(at, batch.offsetBytes(extent));
-      Chunk chunk = chunk(batch, extent, at);
-      submit(batch, chunk);
-      at = chunk.end();
+      if (batch.isZeros(extent)) {
+        zero(batch, extent);
+        at = end(batch, extent);
+      } else {
+        Chunk chunk = chunk(batch, extent, at);
+        submit(batch, chunk);
+        at = chunk.end();
+      }
       while (extent < batch.extents() && end(batch, extent) <= at) {
         extent++;
       }
@@ -103,8 +110,42 @@ final class BatchWriter implements AutoCloseable {
     room.acquireUninterruptibly(DEPTH);
     room.release(DEPTH);
     for (Chunk chunk = again.poll(); chunk != null; chunk = again.poll()) {
-      writeCarefully(batch, chunk);
+      if (batch.isZeros(chunk.extent()) && isWholeBlocks(chunk)) {
+        SyncBacking.zero(
+            backing, chunk.offsetBytes(), chunk.lengthBytes(), batch.mayUnmap(chunk.extent()));
+      } else {
+        writeCarefully(batch, chunk);
+      }
     }
+  }
+
+  /** Makes the whole blocks of an extent zeros; the rest of it is less than two blocks. */
+  private void zero(WriteBatch batch, int extent) {
+    long from = batch.offsetBytes(extent);
+    long end = end(batch, extent);
+    long firstBlock = from + backing.blockBytes() - 1 & -(long) backing.blockBytes();
+    long lastBlock = end & -(long) backing.blockBytes();
+    if (firstBlock >= lastBlock) {
+      again.add(new Chunk(extent, from, (int) (end - from)));
+      return;
+    }
+    if (from < firstBlock) {
+      again.add(new Chunk(extent, from, (int) (firstBlock - from)));
+    }
+    if (lastBlock < end) {
+      again.add(new Chunk(extent, lastBlock, (int) (end - lastBlock)));
+    }
+    Chunk whole = new Chunk(extent, firstBlock, (int) (lastBlock - firstBlock));
+    room.acquireUninterruptibly();
+    backing.zero(
+        whole.offsetBytes(),
+        whole.lengthBytes(),
+        batch.mayUnmap(extent),
+        errno -> ended(whole, errno));
+  }
+
+  private boolean isWholeBlocks(Chunk chunk) {
+    return ((chunk.offsetBytes() | chunk.lengthBytes()) & (backing.blockBytes() - 1)) == 0;
   }
 
   private static long end(WriteBatch batch, int extent) {
@@ -116,7 +157,9 @@ final class BatchWriter implements AutoCloseable {
     long to = end(batch, extent);
     int runEnd = batch.runEnd(extent);
     if (to - from < DIRECT_BYTES) {
-      for (int next = extent + 1; next < runEnd && batch.lengthBytes(next) < DIRECT_BYTES; next++) {
+      for (int next = extent + 1;
+          next < runEnd && batch.lengthBytes(next) < DIRECT_BYTES && !batch.isZeros(next);
+          next++) {
         to = end(batch, next);
         if (to - from >= CHUNK_BYTES) {
           break;
@@ -127,7 +170,7 @@ final class BatchWriter implements AutoCloseable {
   }
 
   private void submit(WriteBatch batch, Chunk chunk) {
-    if (((chunk.offsetBytes() | chunk.lengthBytes()) & (backing.blockBytes() - 1)) != 0) {
+    if (!isWholeBlocks(chunk)) {
       again.add(chunk);
       return;
     }
@@ -194,6 +237,10 @@ final class BatchWriter implements AutoCloseable {
     }
     int extent = chunk.extent();
     for (long at = chunk.offsetBytes(); at < chunk.end(); ) {
+      if (batch.isZeros(extent)) { // and the chunk is of this one alone
+        carefulBuffer.asSlice(at - from, chunk.lengthBytes()).fill((byte) 0);
+        break;
+      }
       long source = source(batch, extent, at);
       long pageLeft = PAGE_BYTES - source % PAGE_BYTES;
       long n = Math.min(Math.min(end(batch, extent), chunk.end()) - at, pageLeft);

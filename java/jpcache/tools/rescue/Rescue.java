@@ -15,6 +15,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReader;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.SharedZeros;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
 import org.jspecify.annotations.Nullable;
@@ -71,6 +72,7 @@ public final class Rescue {
   private final Consumer<String> notices;
   private final Progress progress;
   private final WriteBatch batch = new WriteBatch();
+  private final SharedZeros zeros;
 
   /**
    * A rescue of a cache.
@@ -84,6 +86,7 @@ public final class Rescue {
       Consumer<String> notices,
       Progress progress) {
     this.media = media;
+    zeros = new SharedZeros(media.view(), media.segments());
     this.backing = backing;
     this.options = options;
     this.notices = notices;
@@ -138,11 +141,13 @@ public final class Rescue {
           media.info().dataCrc() ? new KeyData(media.view(), media.segments(), arena) : null;
       while (ksets < total) {
         batch.clear();
-        long batchBytes = 0;
         for (int n = 0;
-            n < options.batchKsets() && batchBytes < BATCH_BYTES && reader.next();
+            n < options.batchKsets()
+                && batch.addedDataBytes() < BATCH_BYTES
+                && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
+                && reader.next();
             n++) {
-          batchBytes += take(reader, data);
+          take(reader, data);
           keys += reader.kset().keyCount();
           ksets++;
         }
@@ -193,10 +198,9 @@ public final class Rescue {
     return Math.min(backing.sizeBytes(), ExtentMap.MAX_LOGICAL_BYTES);
   }
 
-  /** Adds a key set's live keys to the batch; returns how much data they have. */
-  private long take(LogReader reader, @Nullable KeyData data) {
+  /** Adds a key set's live keys to the batch. */
+  private void take(LogReader reader, @Nullable KeyData data) {
     Kset kset = reader.kset();
-    long bytes = 0;
     for (int key = 0; key < kset.keyCount(); key++) {
       int segment = kset.keySegment(key);
       if (kset.keyIsStale(key, media.segments().generation(segment))) {
@@ -209,10 +213,23 @@ public final class Rescue {
       if (data != null) {
         verify(reader.ksetPosition(), kset, key, data);
       }
-      batch.add(kset.keyOffset(key), kset.keyLength(key), segment, kset.keySegmentOffset(key));
-      bytes += kset.keyLength(key);
+      addDirty(kset, key);
     }
-    return bytes;
+  }
+
+  private void addDirty(Kset kset, int key) {
+    long offset = kset.keyOffset(key);
+    int length = kset.keyLength(key);
+    int segment = kset.keySegment(key);
+    int place = kset.keySegmentOffset(key);
+    if (zeros.holds(segment, place)) {
+      batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
+    } else if (SharedZeros.areMuch(
+        media.view(), media.segments().dataOffset(segment) + place, length)) {
+      batch.addZeroData(offset, length, segment, place);
+    } else {
+      batch.add(offset, length, segment, place);
+    }
   }
 
   private void verify(Position at, Kset kset, int key, KeyData data) {

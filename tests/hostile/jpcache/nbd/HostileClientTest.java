@@ -97,6 +97,28 @@ class HostileClientTest {
     }
   }
 
+  @Test
+  void letsNobodyWaitForAClientThatSendsByteByByte() throws IOException {
+    byte[] payload = new byte[4096];
+    java.util.Arrays.fill(payload, (byte) 0x77);
+    ByteBuffer slow = NbdClient.request(NbdClient.WRITE, 0, 1, 8192, 4096, payload);
+    try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(MIB));
+        NbdClient slowest = served.tcp();
+        NbdClient other = served.tcp()) {
+      slowest.go("");
+      other.go("");
+      while (slow.hasRemaining()) {
+        slowest.send(slow.slice(slow.position(), 1));
+        slow.position(slow.position() + 1);
+        if (slow.position() % 50 == 0) {
+          assertArrayEquals(new byte[4096], other.read(8192, 4096));
+        }
+      }
+      assertEquals(0, slowest.receive().error());
+      assertArrayEquals(payload, other.read(8192, 4096));
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void survivesRandomBytesInNegotiationAndTransmission(boolean tcp) throws IOException {
@@ -185,6 +207,27 @@ class HostileClientTest {
     }
   }
 
+  @Test
+  void goesOnAtOnceWhenAThrottledClientReads() throws IOException {
+    int reads = 200; // of 1/16 of the memory for replies, which is full all the time
+    try (ServedMemory served =
+            ServedMemory.start(new MemoryBlockDevice(MIB), o -> o.withReplyBytes(MIB));
+        NbdClient client = served.unix()) {
+      client.go("");
+      long begin = System.nanoTime();
+      for (int round = 0; round < 6; round++) {
+        for (int i = 0; i < reads; i++) {
+          client.sendRead(0, 65536);
+        }
+        for (int i = 0; i < reads; i++) {
+          assertEquals(0, client.receive().error());
+        }
+      }
+      long tookMs = (System.nanoTime() - begin) / 1_000_000;
+      assertTrue(tookMs < 4000, tookMs + " ms");
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void keepsNothingOfAPeerThatVanishesWithRepliesUnread(boolean tcp) throws IOException {
@@ -230,8 +273,8 @@ class HostileClientTest {
   }
 
   @Test
-  void servesTwoHundredConnectionsAtOnce() throws Exception {
-    int clients = 200;
+  void serves256ConnectionsThatWriteAndReadAtOnce() throws Exception {
+    int clients = 256;
     CyclicBarrier allConnected = new CyclicBarrier(clients);
     try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(clients * 65536L));
         ExecutorService threads = Executors.newFixedThreadPool(clients)) {
@@ -260,6 +303,35 @@ class HostileClientTest {
       }
       for (Future<?> result : results) {
         result.get();
+      }
+    }
+  }
+
+  @Test
+  void holdsAThousandConnectionsAndLetsThemGo() throws IOException {
+    int clients = 1000;
+    List<NbdClient> all = new ArrayList<>();
+    try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(MIB))) {
+      byte[] block = new byte[512];
+      for (int i = 0; i < clients; i++) {
+        NbdClient client = served.client(i % 2 == 0);
+        all.add(client);
+        client.go("");
+      }
+      assertEquals(clients, served.server.connections());
+      for (int i = 0; i < clients; i++) {
+        block[0] = (byte) i;
+        all.get(i).write(i * 512L, block);
+        assertArrayEquals(block, all.get(clients - 1 - i).read(i * 512L, 512));
+      }
+      for (NbdClient client : all) {
+        client.close();
+      }
+      allGone(served);
+      stillServes(served, true);
+    } finally {
+      for (NbdClient client : all) {
+        client.close();
       }
     }
   }

@@ -6,12 +6,21 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.EOFException;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import jpcache.base.Errno;
 import jpcache.nbd.NbdClient;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeEach;
@@ -22,6 +31,8 @@ import org.junit.jupiter.api.io.TempDir;
 class ServerLifeTest {
   private static final long BACKING_BYTES = 64 << 20;
   private static final int WRITE_BYTES = 64 << 10;
+
+  private static final int WRITERS = 4;
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
@@ -66,6 +77,61 @@ class ServerLifeTest {
       for (long offset : answered) {
         assertArrayEquals(payload(offset), client.read(offset, WRITE_BYTES));
       }
+    }
+  }
+
+  @Test
+  void underLoadItStopsWithinFiveSecondsAndTheNextServerHasAllThatWasAcknowledged()
+      throws Exception {
+    List<Future<Set<Long>>> writers = new ArrayList<>();
+    Set<Long> acknowledged = new HashSet<>();
+    try (Server server = Server.start(media.serveOptions());
+        ExecutorService threads = Executors.newFixedThreadPool(WRITERS)) {
+      CountDownLatch underLoad = new CountDownLatch(2000);
+      for (int i = 0; i < WRITERS; i++) {
+        int writer = i;
+        writers.add(threads.submit(() -> writeUntilTheEnd(writer, underLoad)));
+      }
+      underLoad.await();
+      long begin = System.nanoTime();
+      assertEquals(0, server.terminate(), server::stderr);
+      long tookMs = (System.nanoTime() - begin) / 1_000_000;
+      assertTrue(tookMs < 5000, tookMs + " ms");
+      for (Future<Set<Long>> writer : writers) {
+        acknowledged.addAll(writer.get());
+      }
+    }
+    try (Server _ = Server.start(media.serveOptions());
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      for (long offset : acknowledged) {
+        assertArrayEquals(payload(offset), client.read(offset, WRITE_BYTES));
+      }
+    }
+  }
+
+  /** Writes at depth 16 until the server ends; returns where it acknowledged something. */
+  private Set<Long> writeUntilTheEnd(int writer, CountDownLatch underLoad) throws IOException {
+    Set<Long> acknowledged = new HashSet<>();
+    Map<Long, Long> offsets = new HashMap<>();
+    long places = BACKING_BYTES / WRITE_BYTES / WRITERS;
+    try (NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      for (long i = 0; ; i++) {
+        long offset = (writer + i % places * WRITERS) * WRITE_BYTES;
+        offsets.put(client.sendWrite(offset, payload(offset), false), offset);
+        if (offsets.size() == 16) {
+          NbdClient.Reply reply = client.receive();
+          long written = Objects.requireNonNull(offsets.remove(reply.cookie()));
+          assertTrue(reply.error() == 0 || reply.error() == Errno.ESHUTDOWN);
+          if (reply.error() == 0) {
+            acknowledged.add(written);
+            underLoad.countDown();
+          }
+        }
+      }
+    } catch (IOException e) {
+      return acknowledged; // the server has closed
     }
   }
 

@@ -16,6 +16,9 @@ class WriteBatchPropertyTest {
   private static final long BASE = (1L << 49) - 64 * SECTOR;
 
   private static final long NOTHING = -1;
+  private static final long UNMAPPED = -2;
+  private static final long ZEROED = -3;
+  private static final long ZERO_DATA = 1L << 60;
 
   private final WriteBatch batch = new WriteBatch();
 
@@ -45,42 +48,84 @@ class WriteBatchPropertyTest {
       batch.addClean(offset, length * SECTOR);
       return;
     }
+    boolean zeros = random.nextInt(8) == 0;
+    if (!zeros && random.nextInt(8) == 0) {
+      boolean unmap = random.nextBoolean();
+      Arrays.fill(model, from, from + length, unmap ? UNMAPPED : ZEROED);
+      batch.addZeros(offset, length * SECTOR, unmap);
+      return;
+    }
     // Few segments and places, so that data often adjoins.
     int segment = random.nextInt(2);
     int place = random.nextInt(3) == 0 ? from : random.nextInt(100);
     for (int i = 0; i < length; i++) {
-      model[from + i] = place(segment, (place + i) * SECTOR);
+      model[from + i] = (zeros ? ZERO_DATA : 0) | place(segment, (place + i) * SECTOR);
     }
-    batch.add(offset, length * SECTOR, segment, place * SECTOR);
+    if (zeros) {
+      batch.addZeroData(offset, length * SECTOR, segment, place * SECTOR);
+    } else {
+      batch.add(offset, length * SECTOR, segment, place * SECTOR);
+    }
   }
 
   private static long place(int segment, int offsetBytes) {
     return (long) segment << Integer.SIZE | offsetBytes;
   }
 
+  private long planned(int extent, int sector) {
+    if (!batch.hasPlace(extent)) {
+      return batch.mayUnmap(extent) ? UNMAPPED : ZEROED;
+    }
+    return (batch.isZeros(extent) ? ZERO_DATA : 0)
+        | place(batch.segment(extent), batch.segmentOffsetBytes(extent) + sector * SECTOR);
+  }
+
+  private boolean dataAdjoins(int extent) {
+    if (!batch.hasPlace(extent - 1)
+        || !batch.hasPlace(extent)
+        || batch.isZeros(extent - 1) != batch.isZeros(extent)) {
+      return planned(extent - 1, 0) == planned(extent, 0);
+    }
+    return batch.segment(extent - 1) == batch.segment(extent)
+        && batch.segmentOffsetBytes(extent - 1) + batch.lengthBytes(extent - 1)
+            == batch.segmentOffsetBytes(extent);
+  }
+
   private void check(long[] model) {
     long[] planned = new long[model.length];
     Arrays.fill(planned, NOTHING);
     long bytes = 0;
+    long zeroBytes = 0;
     for (int i = 0; i < batch.extents(); i++) {
       int first = (int) ((batch.offsetBytes(i) - BASE) / SECTOR);
       for (int s = 0; s < batch.lengthBytes(i) / SECTOR; s++) {
-        planned[first + s] = place(batch.segment(i), batch.segmentOffsetBytes(i) + s * SECTOR);
+        planned[first + s] = planned(i, s);
       }
+      zeroBytes += batch.isZeros(i) ? batch.lengthBytes(i) : 0;
       bytes += batch.lengthBytes(i);
       if (i > 0) {
         long end = batch.offsetBytes(i - 1) + batch.lengthBytes(i - 1);
         assertTrue(end <= batch.offsetBytes(i), "extents are in order and disjoint");
-        boolean dataAdjoins =
-            batch.segment(i - 1) == batch.segment(i)
-                && batch.segmentOffsetBytes(i - 1) + batch.lengthBytes(i - 1)
-                    == batch.segmentOffsetBytes(i);
-        assertTrue(end < batch.offsetBytes(i) || !dataAdjoins, "what adjoins is merged");
+        assertTrue(end < batch.offsetBytes(i) || !dataAdjoins(i), "what adjoins is merged");
         assertEquals(end == batch.offsetBytes(i), batch.runEnd(i - 1) > i, "runs have no gap");
       }
     }
     assertEquals(Arrays.toString(model), Arrays.toString(planned));
     assertEquals(bytes, batch.bytes());
+    assertEquals(zeroBytes, batch.zeroBytes());
+  }
+
+  /** Lengths are ints. */
+  @Test
+  void zerosThatAdjoinAreOneExtentUpToAGibibyte() {
+    for (int i = 0; i < 1024; i++) {
+      batch.addZeros((long) i << 22, 1 << 22, true);
+    }
+    batch.plan();
+    assertEquals(4, batch.extents());
+    assertEquals(1 << 30, batch.lengthBytes(3));
+    assertEquals(4L << 30, batch.bytes());
+    assertEquals(WriteBatch.ZERO_BYTES_AT_ONCE, batch.addedZeroBytes());
   }
 
   @Test

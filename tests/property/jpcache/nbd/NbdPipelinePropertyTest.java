@@ -18,6 +18,7 @@ import java.util.concurrent.Future;
 import jpcache.Seeds;
 import jpcache.base.Errno;
 import jpcache.block.MemoryBlockDevice;
+import jpcache.nbd.NbdClient.Format;
 import jpcache.nbd.NbdClient.Reply;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Timeout;
@@ -41,17 +42,19 @@ class NbdPipelinePropertyTest {
   @SuppressWarnings("ArrayRecordComponent") // never compared
   private record Pending(int type, int from, int to, byte @Nullable [] expected, boolean bad) {}
 
-  @ParameterizedTest(name = "tcp {0}, depth {1}, up to {2} bytes, replies in {3} bytes")
+  @ParameterizedTest(name = "{0}, tcp {1}, depth {2}, up to {3} bytes, replies in {4} bytes")
   @CsvSource({
-    "false, 32, 16384, 67108864",
-    "true, 32, 16384, 67108864",
-    "false, 8, 2097152, 67108864",
-    "true, 8, 2097152, 67108864",
-    "false, 200, 4096, 1048576",
-    "true, 24, 524288, 1048576",
+    "SIMPLE, false, 32, 16384, 67108864",
+    "SIMPLE, true, 32, 16384, 67108864",
+    "EXTENDED, false, 8, 2097152, 67108864",
+    "STRUCTURED, true, 8, 2097152, 67108864",
+    "SIMPLE, false, 200, 4096, 1048576",
+    "EXTENDED, false, 200, 4096, 1048576",
+    "SIMPLE, true, 24, 524288, 1048576",
+    "STRUCTURED, true, 12, 262144, 1048576",
   })
-  void answersEveryRequestAsAnArrayWould(boolean tcp, int depth, int maxBytes, int replyBytes)
-      throws Exception {
+  void answersEveryRequestAsAnArrayWould(
+      Format format, boolean tcp, int depth, int maxBytes, int replyBytes) throws Exception {
     long seed = Seeds.next(NbdPipelinePropertyTest.class);
     MemoryBlockDevice device = new MemoryBlockDevice((long) CLIENTS * PART_BYTES);
     device.missWhen((offset, length) -> (((offset / 512) * 0x9E3779B97F4A7C15L) >>> 60) < 5);
@@ -62,7 +65,9 @@ class NbdPipelinePropertyTest {
       for (int i = 0; i < CLIENTS; i++) {
         int part = i;
         Callable<byte[]> client =
-            () -> new Client(served, tcp, part, new Random(seed + part), depth, maxBytes).run();
+            () ->
+                new Client(served, format, tcp, part, new Random(seed + part), depth, maxBytes)
+                    .run();
         results.add(threads.submit(client));
       }
       for (int i = 0; i < CLIENTS; i++) {
@@ -84,6 +89,7 @@ class NbdPipelinePropertyTest {
 
   private static final class Client {
     private final ServedMemory served;
+    private final Format format;
     private final boolean tcp;
     private final long base;
     private final Random random;
@@ -92,8 +98,16 @@ class NbdPipelinePropertyTest {
     private final byte[] model = new byte[PART_BYTES];
     private final Map<Long, Pending> inFlight = new HashMap<>();
 
-    Client(ServedMemory served, boolean tcp, int part, Random random, int depth, int maxBytes) {
+    Client(
+        ServedMemory served,
+        Format format,
+        boolean tcp,
+        int part,
+        Random random,
+        int depth,
+        int maxBytes) {
       this.served = served;
+      this.format = format;
       this.tcp = tcp;
       this.base = (long) part * PART_BYTES;
       this.random = random;
@@ -103,7 +117,7 @@ class NbdPipelinePropertyTest {
 
     byte[] run() throws IOException {
       try (NbdClient client = served.client(tcp)) {
-        client.go("");
+        client.go("", format);
         for (int sent = 0; sent < REQUESTS; ) {
           int burst = random.nextInt(1, depth + 1);
           while (inFlight.size() < burst && sent < REQUESTS) {
@@ -135,6 +149,12 @@ class NbdPipelinePropertyTest {
         inFlight.put(cookie, new Pending(NbdClient.WRITE, 0, 0, null, true));
       } else if (overlaps(from, from + length, write)) {
         inFlight.put(client.sendFlush(), new Pending(NbdClient.FLUSH, 0, 0, null, false));
+      } else if (write && kind < 4) {
+        Arrays.fill(model, from, from + length, (byte) 0);
+        int type = kind < 2 ? NbdClient.TRIM : NbdClient.WRITE_ZEROES;
+        int flags = random.nextInt(type == NbdClient.TRIM ? 2 : 4); // FUA, NO_HOLE
+        long cookie = client.sendRequest(type, flags, base + from, length, new byte[0]);
+        inFlight.put(cookie, new Pending(NbdClient.WRITE, from, from + length, null, false));
       } else if (write) {
         byte[] data = new byte[length];
         random.nextBytes(data);

@@ -22,6 +22,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import jpcache.Seeds;
 import jpcache.backing.SimBacking;
@@ -59,10 +60,19 @@ class NbdHistoryTest {
   private static final int WRITERS = 4;
   private static final int MOST_SECTORS = 24;
 
-  /** Few, so that requests meet, and around a border between subtrees. */
-  private static final int SECTORS = 96;
+  /** All meet in one of these rows for a while, then in the next; none is still cached by then. */
+  private static final int ROWS = 16;
 
-  private static final int FIRST_SECTOR = SUBTREE_SECTORS - SECTORS / 2;
+  private static final int ROW_SECTORS = 96;
+  private static final int BATCHES_PER_ROW = 48;
+
+  /** A border between subtrees lies in the midst of one of the rows. */
+  private static final int FIRST_SECTOR = SUBTREE_SECTORS - ROW_SECTORS * 5 / 2;
+
+  /** So much is in use that a few segments more make room to be wanted, and no misses be filled. */
+  private static final int FREE_SEGMENTS = 16;
+
+  private static final int GC_PERCENT = 60;
   private static final int FULL_CONNECTIONS = 256;
   private static final int ROUNDS = 6;
 
@@ -71,6 +81,7 @@ class NbdHistoryTest {
 
   private final long seed = Seeds.next(getClass());
   private final Stamp stamp = new Stamp(seed);
+  private final AtomicInteger batches = new AtomicInteger();
 
   private static long durationNanos() {
     Long minutes = Long.getLong("jpcache.soak.minutes");
@@ -89,7 +100,7 @@ class NbdHistoryTest {
     SimBacking backing = new SimBacking(content, true, seed);
     AtomicBoolean over = new AtomicBoolean();
     try (MemoryRegion region = new MemoryRegion(512L << 20)) {
-      MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 0);
+      MediaFormatter.format(region, false, CacheMode.WRITE_BACK, GC_PERCENT);
       Cache cache =
           Cache.open(
               region,
@@ -97,7 +108,7 @@ class NbdHistoryTest {
               CacheOptions.defaults().withLanes(2).withDurability(durability).withWriteBack(0, 0));
       try (BlockQueue hog = cache.openQueue()) {
         MemorySegment some = MemorySegment.ofAddress(region.address());
-        while (cache.status().segmentsUsed() < cache.status().info().segments() - 6) {
+        while (cache.status().segmentsUsed() < cache.status().info().segments() - FREE_SEGMENTS) {
           hog.write(8 << 20, 4 << 20, some.address(), false, errno -> {});
         }
         Thread maintenance = Thread.ofPlatform().start(() -> maintain(cache, over));
@@ -146,7 +157,7 @@ class NbdHistoryTest {
   @Timeout(86_400)
   void overlappingWritesAndReadsOfFourConnectionsAreLinearizable(Durability durability)
       throws Exception {
-    SectorHistory history = new SectorHistory(SECTORS);
+    SectorHistory history = new SectorHistory(ROWS * ROW_SECTORS);
     serve(
         durability,
         socket -> {
@@ -195,10 +206,11 @@ class NbdHistoryTest {
 
     private int batch(NbdClient client) throws IOException {
       int requests = 1 + random.nextInt(8);
+      int row = batches.getAndIncrement() / BATCHES_PER_ROW % ROWS;
       Map<Long, Request> sent = new HashMap<>();
       for (int i = 0; i < requests; i++) {
         int count = 1 + random.nextInt(MOST_SECTORS);
-        int sector = random.nextInt(SECTORS - count + 1);
+        int sector = row * ROW_SECTORS + random.nextInt(ROW_SECTORS - count + 1);
         long at = (long) (FIRST_SECTOR + sector) * Stamp.SECTOR_BYTES;
         if (random.nextInt(3) == 0) {
           long value = history.newValue();

@@ -23,6 +23,7 @@ public final class MemoryBacking implements BackingDevice {
   private boolean holding;
   private int readErrno;
   private int writeErrno;
+  private Runnable onWrite = () -> {};
 
   public MemoryBacking(byte[] bytes) {
     this(bytes, 512);
@@ -56,6 +57,11 @@ public final class MemoryBacking implements BackingDevice {
   /** Writes and flushes fail with this error from now on; 0 heals them. */
   public void failWrites(int errno) {
     writeErrno = errno;
+  }
+
+  /** Is run before each write, on its thread. */
+  public void onWrite(Runnable hook) {
+    onWrite = hook;
   }
 
   /** How many reads have been asked for. */
@@ -125,6 +131,7 @@ public final class MemoryBacking implements BackingDevice {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
+    onWrite.run();
     submit(
         () -> {
           if (writeErrno == 0) {

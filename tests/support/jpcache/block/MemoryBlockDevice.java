@@ -3,6 +3,7 @@ package jpcache.block;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -235,15 +236,19 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
 
   /** Writes that wait for their commit; in arrays, so that benchmarks measure no allocation. */
   private static final class Writes {
-    private static final int MOST = 1 << 16;
-
-    private final long[] offsets = new long[MOST];
-    private final long[] lengths = new long[MOST];
-    private final long[] addresses = new long[MOST];
-    private final Completion[] done = new Completion[MOST];
+    private long[] offsets = new long[64];
+    private long[] lengths = new long[64];
+    private long[] addresses = new long[64];
+    private Completion[] done = new Completion[64];
     private int count;
 
     void add(long offset, long length, long address, Completion completion) {
+      if (count == done.length) {
+        offsets = Arrays.copyOf(offsets, 2 * count);
+        lengths = Arrays.copyOf(lengths, 2 * count);
+        addresses = Arrays.copyOf(addresses, 2 * count);
+        done = Arrays.copyOf(done, 2 * count);
+      }
       offsets[count] = offset;
       lengths[count] = length;
       addresses[count] = address;

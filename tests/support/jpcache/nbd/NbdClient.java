@@ -20,8 +20,9 @@ import jpcache.tls.TlsClient;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A small honest NBD client for tests: fixed newstyle negotiation, simple replies, and as many
- * requests in flight as the caller sends before it receives.
+ * A small honest NBD client for tests: fixed newstyle negotiation, simple, structured or extended
+ * replies, and as many requests in flight as the caller sends before it receives. It is strict: a
+ * reply that the protocol does not allow is an exception.
  *
  * <p>It shares no code and no constants with the server, so that a mistake in those shows.
  * Blocking; one thread may send while another receives, provided the caller keeps each to one
@@ -41,10 +42,15 @@ public final class NbdClient implements AutoCloseable {
   public static final int OPT_STARTTLS = 5;
   public static final int OPT_INFO = 6;
   public static final int OPT_GO = 7;
+  public static final int OPT_STRUCTURED_REPLY = 8;
+  public static final int OPT_LIST_META_CONTEXT = 9;
+  public static final int OPT_SET_META_CONTEXT = 10;
+  public static final int OPT_EXTENDED_HEADERS = 11;
 
   public static final int REP_ACK = 1;
   public static final int REP_SERVER = 2;
   public static final int REP_INFO = 3;
+  public static final int REP_META_CONTEXT = 4;
   public static final int REP_ERR_UNSUP = 0x80000001;
   public static final int REP_ERR_INVALID = 0x80000003;
   public static final int REP_ERR_UNKNOWN = 0x80000006;
@@ -53,7 +59,23 @@ public final class NbdClient implements AutoCloseable {
   public static final int WRITE = 1;
   public static final int DISC = 2;
   public static final int FLUSH = 3;
+  public static final int TRIM = 4;
+  public static final int CACHE = 5;
+  public static final int WRITE_ZEROES = 6;
+  public static final int BLOCK_STATUS = 7;
   public static final int FLAG_FUA = 1;
+  public static final int FLAG_NO_HOLE = 2;
+  public static final int FLAG_DF = 4;
+  public static final int FLAG_REQ_ONE = 8;
+  public static final int FLAG_FAST_ZERO = 16;
+  public static final int FLAG_PAYLOAD_LEN = 32;
+
+  /** How requests and replies look, as negotiated. */
+  public enum Format {
+    SIMPLE,
+    STRUCTURED,
+    EXTENDED
+  }
 
   /** One reply to an option. */
   @SuppressWarnings("ArrayRecordComponent") // replies are taken apart, never compared
@@ -71,12 +93,48 @@ public final class NbdClient implements AutoCloseable {
     }
   }
 
-  /** A reply to a request: {@code data} is empty unless it answers a read that succeeded. */
+  /** What a metadata context says of a piece of the export. */
+  public record Extent(long lengthBytes, long status) {}
+
+  /**
+   * A reply to a request, all chunks together.
+   *
+   * @param data empty unless it answers a read that succeeded
+   * @param holes how many chunks of it were holes
+   * @param message what the server said of the error, to people
+   * @param extents of a BLOCK_STATUS, by the context's number
+   */
   @SuppressWarnings("ArrayRecordComponent") // replies are taken apart, never compared
-  public record Reply(long cookie, int error, byte[] data) {}
+  public record Reply(
+      long cookie,
+      int error,
+      byte[] data,
+      int holes,
+      String message,
+      Map<Integer, List<Extent>> extents) {}
+
+  /** A request that waits for its reply, and what has come of that. */
+  private static final class Pending {
+    final long offset;
+    final int length;
+    final byte[] data;
+    int missing;
+    int holes;
+    int error;
+    String message = "";
+    final Map<Integer, List<Extent>> extents = new HashMap<>();
+
+    Pending(long offset, int length) {
+      this.offset = offset;
+      this.length = length;
+      this.data = new byte[length];
+      this.missing = length;
+    }
+  }
 
   private final SocketChannel channel;
-  private final Map<Long, Integer> readLengths = new HashMap<>();
+  private final Map<Long, Pending> reads = new HashMap<>();
+  private Format format = Format.SIMPLE;
   private long nextCookie = 1;
   private boolean zeroes = true;
 
@@ -190,7 +248,7 @@ public final class NbdClient implements AutoCloseable {
     List<OptionReply> replies = new ArrayList<>();
     do {
       replies.add(optionReply(option));
-    } while (replies.getLast().type() == REP_SERVER || replies.getLast().type() == REP_INFO);
+    } while (replies.getLast().type() > REP_ACK);
     return replies;
   }
 
@@ -226,6 +284,37 @@ public final class NbdClient implements AutoCloseable {
   public ExportInfo go(String name) throws IOException {
     hello();
     return exportInfo(option(OPT_GO, infoRequest(name, 3)));
+  }
+
+  /** The same, with replies of some format, and metadata contexts. */
+  public ExportInfo go(String name, Format wanted, String... contexts) throws IOException {
+    hello();
+    negotiate(wanted);
+    if (contexts.length > 0) {
+      option(OPT_SET_META_CONTEXT, contextRequest(name, contexts));
+    }
+    return exportInfo(option(OPT_GO, infoRequest(name, 3)));
+  }
+
+  /** After {@link #hello}: replies of some format. */
+  public void negotiate(Format wanted) throws IOException {
+    if (wanted != Format.SIMPLE) {
+      int option = wanted == Format.EXTENDED ? OPT_EXTENDED_HEADERS : OPT_STRUCTURED_REPLY;
+      expect(REP_ACK, option(option, new byte[0]).getLast().type(), "reply to the format");
+      format = wanted;
+    }
+  }
+
+  /** The data of OPT_LIST_META_CONTEXT and OPT_SET_META_CONTEXT. */
+  public static byte[] contextRequest(String name, String... queries) {
+    ByteBuffer data = ByteBuffer.allocate(1 << 16);
+    byte[] utf8 = name.getBytes(StandardCharsets.UTF_8);
+    data.putInt(utf8.length).put(utf8).putInt(queries.length);
+    for (String query : queries) {
+      byte[] bytes = query.getBytes(StandardCharsets.UTF_8);
+      data.putInt(bytes.length).put(bytes);
+    }
+    return java.util.Arrays.copyOf(data.array(), data.position());
   }
 
   /** Picks the export's information out of the replies to OPT_INFO or OPT_GO. */
@@ -273,28 +362,35 @@ public final class NbdClient implements AutoCloseable {
   // ---- Transmission -----------------------------------------------------------------------
 
   /** Sends one request as it is given; returns its cookie. */
-  public long sendRequest(int type, int flags, long offset, int length, byte[] payload)
+  public long sendRequest(int type, int flags, long offset, long length, byte[] payload)
       throws IOException {
     long cookie = nextCookie++;
-    if (type == READ) {
-      readLengths.put(cookie, length);
+    if (type == READ && length <= 1 << 26) {
+      reads.put(cookie, new Pending(offset, (int) length));
     }
-    send(request(type, flags, cookie, offset, length, payload));
+    send(request(format, type, flags, cookie, offset, length, payload));
     return cookie;
   }
 
-  /** The bytes of a request. */
+  /** The bytes of a compact request. */
   public static ByteBuffer request(
       int type, int flags, long cookie, long offset, int length, byte[] payload) {
-    return ByteBuffer.allocate(28 + payload.length)
-        .putInt(0x25609513)
-        .putShort((short) flags)
-        .putShort((short) type)
-        .putLong(cookie)
-        .putLong(offset)
-        .putInt(length)
-        .put(payload)
-        .flip();
+    return request(Format.SIMPLE, type, flags, cookie, offset, length, payload);
+  }
+
+  /** The bytes of a request; an extended one with a payload has the flag for that. */
+  public static ByteBuffer request(
+      Format format, int type, int flags, long cookie, long offset, long length, byte[] payload) {
+    boolean extended = format == Format.EXTENDED;
+    int marks = extended && payload.length > 0 ? flags | FLAG_PAYLOAD_LEN : flags;
+    ByteBuffer bytes =
+        ByteBuffer.allocate(32 + payload.length)
+            .putInt(extended ? 0x21e41c71 : 0x25609513)
+            .putShort((short) marks)
+            .putShort((short) type)
+            .putLong(cookie)
+            .putLong(offset);
+    return (extended ? bytes.putLong(length) : bytes.putInt((int) length)).put(payload).flip();
   }
 
   public long sendRead(long offset, int length) throws IOException {
@@ -311,23 +407,110 @@ public final class NbdClient implements AutoCloseable {
 
   /** Tells {@link #receive} that a reply to {@code cookie} carries this many bytes. */
   public void expectRead(long cookie, int length) {
-    readLengths.put(cookie, length);
+    reads.put(cookie, new Pending(0, length));
   }
 
-  /** The next reply, whichever request it answers. */
+  /** The next reply that is complete, whichever request it answers. */
   public Reply receive() throws IOException {
-    ByteBuffer in = receiveExactly(16);
-    expect(0x67446698, in.getInt(), "simple reply magic");
+    while (true) {
+      int magic = receiveExactly(4).getInt();
+      if (magic == 0x67446698 && format != Format.EXTENDED) {
+        return simpleReply();
+      }
+      expect(format == Format.EXTENDED ? 0x6e8a278c : 0x668e33ef, magic, "reply magic");
+      Reply reply = chunk();
+      if (reply != null) {
+        return reply;
+      }
+    }
+  }
+
+  private Reply simpleReply() throws IOException {
+    ByteBuffer in = receiveExactly(12);
     int error = in.getInt();
     long cookie = in.getLong();
-    Integer length = readLengths.remove(cookie);
-    byte[] data =
-        length == null || error != 0 ? new byte[0] : receiveExactly(length.intValue()).array();
-    return new Reply(cookie, error, data);
+    Pending read = reads.remove(cookie);
+    if (read != null && format != Format.SIMPLE) {
+      throw new IOException("a simple reply to a read though structured replies were negotiated");
+    }
+    byte[] data = read == null || error != 0 ? new byte[0] : receiveExactly(read.length).array();
+    return new Reply(cookie, error, data, 0, "", Map.of());
+  }
+
+  /** Takes a chunk; null if more come. */
+  private @Nullable Reply chunk() throws IOException {
+    boolean extended = format == Format.EXTENDED;
+    ByteBuffer in = receiveExactly(extended ? 28 : 16);
+    int flags = in.getShort();
+    int type = in.getShort() & 0xFFFF;
+    long cookie = in.getLong();
+    long offset = extended ? in.getLong() : -1;
+    long length = extended ? in.getLong() : in.getInt();
+    if (length < 0 || length > (33 << 20) || (flags & ~1) != 0) {
+      throw new IOException("a chunk of " + length + " bytes with flags " + flags);
+    }
+    Pending pending = reads.computeIfAbsent(cookie, c -> new Pending(offset, 0));
+    if (extended) {
+      expect(pending.offset, offset, "offset of the request");
+    }
+    ByteBuffer payload = receiveExactly((int) length);
+    take(pending, type, payload);
+    expect(0, payload.remaining(), "payload that is left in a chunk of type " + type);
+    if ((flags & 1) == 0) {
+      return null;
+    }
+    reads.remove(cookie);
+    boolean ok = pending.error == 0;
+    expect(0, ok ? pending.missing : 0, "bytes that no chunk brought");
+    byte[] data = ok ? pending.data : new byte[0];
+    return new Reply(cookie, pending.error, data, pending.holes, pending.message, pending.extents);
+  }
+
+  private void take(Pending pending, int type, ByteBuffer payload) throws IOException {
+    switch (type) {
+      case 0 -> {}
+      case 1 -> {
+        int at = (int) (payload.getLong() - pending.offset);
+        pending.missing -= payload.remaining();
+        payload.get(pending.data, at, payload.remaining());
+      }
+      case 2 -> {
+        long at = payload.getLong() - pending.offset;
+        int bytes = payload.getInt();
+        if (bytes <= 0 || at < 0 || at + bytes > pending.length) {
+          throw new IOException("a hole of " + bytes + " at " + at);
+        }
+        pending.missing -= bytes;
+        pending.holes++;
+      }
+      case 5, 6 -> {
+        expect(format == Format.EXTENDED ? 6 : 5, type, "type of status chunk");
+        List<Extent> list = new ArrayList<>();
+        if (pending.extents.put(payload.getInt(), list) != null) {
+          throw new IOException("two status chunks of one context");
+        }
+        if (type == 6) {
+          expect(payload.remaining() / 16, payload.getInt(), "number of extents");
+        }
+        while (payload.hasRemaining()) {
+          list.add(
+              type == 6
+                  ? new Extent(payload.getLong(), payload.getLong())
+                  : new Extent(payload.getInt() & 0xFFFFFFFFL, payload.getInt()));
+        }
+      }
+      case 0x8001 -> {
+        pending.error = payload.getInt();
+        byte[] text = new byte[payload.getShort()];
+        payload.get(text);
+        pending.message = new String(text, StandardCharsets.UTF_8);
+      }
+      default -> throw new IOException("a chunk of type " + type);
+    }
   }
 
   /** Sends a request and waits for its reply, which must be the next. */
-  public Reply call(int type, int flags, long offset, int length, byte[] payload)
+  public Reply call(int type, int flags, long offset, long length, byte[] payload)
       throws IOException {
     long cookie = sendRequest(type, flags, offset, length, payload);
     Reply reply = receive();
@@ -349,12 +532,17 @@ public final class NbdClient implements AutoCloseable {
 
   /** Asks for an orderly end; replies to what is in flight can still be received. */
   public void disconnect() throws IOException {
-    send(request(DISC, 0, nextCookie++, 0, 0, new byte[0]));
+    send(request(format, DISC, 0, nextCookie++, 0, 0, new byte[0]));
+  }
+
+  /** A request without payload that succeeds. */
+  public Reply command(int type, int flags, long offset, long length) throws IOException {
+    return succeeded(call(type, flags, offset, length, new byte[0]));
   }
 
   private static Reply succeeded(Reply reply) throws IOException {
     if (reply.error() != 0) {
-      throw new IOException("the server answered error " + reply.error());
+      throw new IOException("the server answered error " + reply.error() + reply.message());
     }
     return reply;
   }

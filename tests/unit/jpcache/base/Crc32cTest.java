@@ -29,6 +29,19 @@ class Crc32cTest {
     }
   }
 
+  @Test
+  void ofZerosIsTheChecksumOfThatManyZerosWithoutThem() {
+    byte[] zeros = new byte[4 << 20];
+    Crc32c crc = new Crc32c();
+    for (int length = 0; length < 300; length++) {
+      assertEquals(crc.of(zeros, 0, length), Crc32c.ofZeros(length), "length " + length);
+    }
+    for (int length = 512; length <= zeros.length; length = 2 * length + 512) {
+      assertEquals(crc.of(zeros, 0, length), Crc32c.ofZeros(length), "length " + length);
+    }
+    assertEquals(crc.of(zeros, 0, zeros.length), Crc32c.ofZeros(zeros.length));
+  }
+
   /** Bytes 4..23 of the superblock of a 512 MiB cache that Linux 7.3 formatted. */
   @Test
   void equalsTheKernelsChecksumOfASuperblock() {

@@ -32,7 +32,7 @@ class MaintenanceTest {
 
   private final Arena arena = Arena.ofConfined();
   private final MemoryRegion region = new MemoryRegion(512L << 20);
-  private final MemorySegment buffer = arena.allocate(32 << 20);
+  private final MemorySegment buffer = arena.allocate(32 << 20).fill((byte) 'x');
   private final MemoryBacking backing = new MemoryBacking(new byte[LOGICAL_BYTES]);
   private final int[] errno = {PENDING};
   private long now = System.nanoTime();

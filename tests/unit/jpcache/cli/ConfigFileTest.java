@@ -61,6 +61,17 @@ class ConfigFileTest {
   }
 
   @Test
+  void theHeadSaysWhatClientsMayTake() {
+    ServePlan plan = read("max-connections = 7\nreply-memory = '2M'\n" + ONE);
+    assertEquals(7, plan.server().maxConnections());
+    assertEquals(2 << 20, plan.server().replyBytes());
+    assertEquals(1024, read(ONE).server().maxConnections());
+    assertEquals(64 << 20, read(ONE).server().replyBytes());
+    String tooSmall = refusal("reply-memory = '1K'\n" + ONE);
+    assertTrue(tooSmall.contains("memory for replies 1024"), tooSmall);
+  }
+
+  @Test
   void oneAddressNeedsNoArrayAndNoneIsTheDefault() {
     assertEquals(
         List.of(NbdUri.tcp("::1", 1, "")),

@@ -20,7 +20,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class HandshakeTest {
-  private static final int FLAGS = 1 | 4 | 8 | 256; // HAS_FLAGS, FLUSH, FUA, CAN_MULTI_CONN
+  /** HAS_FLAGS, FLUSH, FUA, TRIM, WRITE_ZEROES, CAN_MULTI_CONN, CACHE, FAST_ZERO. */
+  private static final int FLAGS = 1 | 4 | 8 | 32 | 64 | 256 | 1024 | 2048;
+
+  private static final int READ_ONLY_FLAGS = 1 | 2 | 4 | 8 | 256 | 1024;
 
   private final MemoryBlockDevice first = new MemoryBlockDevice(1 << 20, 512, false);
   private final MemoryBlockDevice second = new MemoryBlockDevice(2 << 20, 4096, true);
@@ -115,13 +118,13 @@ class HandshakeTest {
     ByteBuffer in =
         ByteBuffer.wrap(concat(flags(clientFlags), option(1, bytes("zweite ü")), bytes("next")));
     assertEquals(Handshake.Phase.TRANSMISSION, handshake.accept(in));
-    assertEquals(second, handshake.export().device());
+    assertEquals(second, handshake.session().export().device());
     assertEquals(4, in.remaining(), "what follows belongs to transmission");
     byte[] answer = replies.take();
     assertEquals((clientFlags & 2) != 0 ? 10 : 134, answer.length);
     ByteBuffer reply = ByteBuffer.wrap(answer);
     assertEquals(2 << 20, reply.getLong());
-    assertEquals(FLAGS | 2, reply.getShort());
+    assertEquals(READ_ONLY_FLAGS, reply.getShort());
     while (reply.hasRemaining()) {
       assertEquals(0, reply.get());
     }
@@ -151,7 +154,7 @@ class HandshakeTest {
     greeted();
     List<OptionReply> answers = ask(option, NbdClient.infoRequest("zweite ü"));
     NbdClient.ExportInfo info = NbdClient.exportInfo(answers);
-    assertEquals(new NbdClient.ExportInfo(2 << 20, FLAGS | 2, 4096, 4096, 32 << 20), info);
+    assertEquals(new NbdClient.ExportInfo(2 << 20, READ_ONLY_FLAGS, 4096, 4096, 32 << 20), info);
     assertEquals(
         option == 7 ? Handshake.Phase.TRANSMISSION : Handshake.Phase.OPTIONS,
         handshake.accept(ByteBuffer.allocate(0)));
@@ -210,6 +213,165 @@ class HandshakeTest {
     assertEquals(NbdClient.REP_ACK, ask(6, good).getLast().type());
   }
 
+  // ---- Formats of replies -------------------------------------------------------------------
+
+  private int flagsOf(String name) throws IOException {
+    return NbdClient.exportInfo(ask(6, NbdClient.infoRequest(name))).flags();
+  }
+
+  @Test
+  void structuredRepliesMakeDfPossibleAndAreAgreedOnce() throws IOException {
+    greeted();
+    assertEquals(FLAGS, flagsOf("first"));
+    assertEquals(NbdClient.REP_ERR_INVALID, ask(8, (byte) 0).getLast().type());
+    assertEquals(NbdClient.REP_ACK, ask(8).getLast().type());
+    assertEquals(FLAGS | 128, flagsOf("first"));
+    assertEquals(NbdClient.REP_ERR_INVALID, ask(8).getLast().type());
+    ask(7, NbdClient.infoRequest("first"));
+    assertEquals(ReplyFormat.STRUCTURED, handshake.session().format());
+  }
+
+  @Test
+  void extendedHeadersTakePrecedence() throws IOException {
+    greeted();
+    assertEquals(NbdClient.REP_ACK, ask(8).getLast().type());
+    assertEquals(NbdClient.REP_ERR_INVALID, ask(11, (byte) 0).getLast().type());
+    assertEquals(NbdClient.REP_ACK, ask(11).getLast().type());
+    assertEquals(NbdProtocol.REP_ERR_EXT_HEADER_REQD, ask(8).getLast().type());
+    assertEquals(NbdClient.REP_ERR_INVALID, ask(11).getLast().type());
+    assertEquals(FLAGS | 128, flagsOf("first"));
+    ask(7, NbdClient.infoRequest("first"));
+    assertEquals(ReplyFormat.EXTENDED, handshake.session().format());
+  }
+
+  @Test
+  void extendedHeadersForbidExportName() {
+    greeted();
+    ask(11);
+    handshake.accept(ByteBuffer.wrap(option(1, bytes("first"))));
+    assertEquals(Handshake.Phase.CLOSED, handshake.accept(ByteBuffer.allocate(0)));
+  }
+
+  // ---- Metadata contexts --------------------------------------------------------------------
+
+  private List<String> contexts(int option, String export, String... queries) {
+    List<OptionReply> answers = ask(option, NbdClient.contextRequest(export, queries));
+    assertEquals(NbdClient.REP_ACK, answers.getLast().type());
+    List<String> contexts = new ArrayList<>();
+    for (OptionReply answer : answers.subList(0, answers.size() - 1)) {
+      assertEquals(NbdClient.REP_META_CONTEXT, answer.type());
+      ByteBuffer data = ByteBuffer.wrap(answer.data());
+      contexts.add(data.getInt() + " " + StandardCharsets.UTF_8.decode(data));
+    }
+    return contexts;
+  }
+
+  @Test
+  void listsTheContextsThatAreAskedForOrAll() {
+    greeted();
+    List<String> both = List.of("0 base:allocation", "0 jpcache:state");
+    assertEquals(both, contexts(9, "first"));
+    assertEquals(both, contexts(9, "", "jpcache:", "base:"));
+    assertEquals(List.of("0 jpcache:state"), contexts(9, "first", "jpcache:state"));
+    assertEquals(List.of(), contexts(9, "first", "base:no", "qemu:dirty-bitmap:", "x-y:"));
+  }
+
+  @Test
+  void setsTheContextsThatAreNamedAndNoWildcards() throws IOException {
+    greeted();
+    ask(11);
+    assertEquals(
+        List.of("1 base:allocation", "2 jpcache:state"),
+        contexts(10, "first", "jpcache:state", "base:allocation", "jpcache:state"));
+    assertEquals(FLAGS | 128 | 4096, flagsOf("first"));
+    assertEquals(READ_ONLY_FLAGS | 128, flagsOf("zweite ü"), "they are those of one export");
+    assertEquals(List.of(), contexts(10, "first", "base:", "jpcache:"));
+    assertEquals(FLAGS | 128, flagsOf("first"));
+    assertEquals(List.of("2 jpcache:state"), contexts(10, "", "jpcache:state"));
+    ask(7, NbdClient.infoRequest("first"));
+    assertEquals(MetaContext.STATE.bit(), handshake.session().contexts());
+  }
+
+  @Test
+  void aFailedChoiceOfContextsLeavesNone() {
+    List<byte[]> failing = new ArrayList<>();
+    byte[] good = NbdClient.contextRequest("first", "base:allocation");
+    for (int length = 0; length < good.length; length++) {
+      failing.add(java.util.Arrays.copyOf(good, length));
+    }
+    failing.add(concat(good, new byte[1]));
+    failing.add(NbdClient.contextRequest("first", "base:allocation", "nocolon"));
+    failing.add(NbdClient.contextRequest("third", "base:allocation"));
+    failing.add(ByteBuffer.allocate(8).putInt(4, -1).array());
+    failing.add(ByteBuffer.allocate(8).putInt(4, Integer.MAX_VALUE).array());
+    failing.add(new byte[Handshake.MAX_OPTION_BYTES + 1]);
+    for (byte[] data : failing) {
+      Handshake victim = withTls(TlsPolicy.OFF);
+      answer(victim, 8);
+      assertEquals(NbdClient.REP_ACK, answer(victim, 10, good));
+      assertTrue(answer(victim, 9, data) < 0);
+      assertTrue(answer(victim, 10, data) < 0);
+      answer(victim, 7, NbdClient.infoRequest("first"));
+      assertEquals(0, victim.session().contexts());
+    }
+  }
+
+  @Test
+  void choosesNoContextsBeforeStructuredReplies() {
+    greeted();
+    assertEquals(
+        NbdClient.REP_ERR_INVALID,
+        ask(10, NbdClient.contextRequest("first", "base:allocation")).getLast().type());
+  }
+
+  // ---- TLS ----------------------------------------------------------------------------------
+
+  private Handshake withTls(TlsPolicy policy) {
+    Handshake other =
+        new Handshake(Exports.of(List.of(Export.of("first", first))), policy, () -> false, replies);
+    replies.take();
+    other.accept(ByteBuffer.wrap(flags(3)));
+    return other;
+  }
+
+  private int answer(Handshake to, int option, byte... data) {
+    to.accept(ByteBuffer.wrap(option(option, data)));
+    return parse(option, replies.take()).getLast().type();
+  }
+
+  @Test
+  void refusesTlsWhereThereIsNone() {
+    greeted();
+    assertEquals(NbdProtocol.REP_ERR_POLICY, ask(5).getLast().type());
+    assertEquals(NbdClient.REP_ERR_INVALID, ask(5, (byte) 0).getLast().type());
+  }
+
+  @Test
+  void demandsTlsBeforeAnythingButAbort() {
+    for (int option : new int[] {3, 6, 7, 8, 9, 10, 11, 99}) {
+      assertEquals(NbdProtocol.REP_ERR_TLS_REQD, answer(withTls(TlsPolicy.REQUIRED), option));
+    }
+    assertEquals(NbdClient.REP_ACK, answer(withTls(TlsPolicy.REQUIRED), 2));
+    Handshake victim = withTls(TlsPolicy.REQUIRED);
+    assertEquals(Handshake.Phase.CLOSED, victim.accept(ByteBuffer.wrap(option(1, bytes("first")))));
+    assertEquals(0, replies.take().length);
+  }
+
+  @Test
+  void forgetsWithTlsWhatWasNegotiatedBefore() {
+    Handshake tls = withTls(TlsPolicy.ON);
+    assertEquals(NbdClient.REP_ACK, answer(tls, 8));
+    answer(tls, 10, NbdClient.contextRequest("first", "base:allocation"));
+    ByteBuffer in = ByteBuffer.wrap(concat(option(5), option(3)));
+    assertEquals(Handshake.Phase.STARTING_TLS, tls.accept(in));
+    assertEquals(16, in.remaining(), "what follows was not encrypted");
+    assertEquals(NbdClient.REP_ACK, parse(5, replies.take()).getLast().type());
+    assertEquals(Handshake.Phase.OPTIONS, tls.encrypted());
+    assertEquals(NbdClient.REP_ERR_INVALID, answer(tls, 5));
+    answer(tls, 7, NbdClient.infoRequest("first"));
+    assertEquals(new Session(Export.of("first", first), ReplyFormat.SIMPLE, 0), tls.session());
+  }
+
   // ---- LIST, ABORT, others ------------------------------------------------------------------
 
   @Test
@@ -237,7 +399,7 @@ class HandshakeTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 4, 8, 9, 10, 11, 12, 255, -1})
+  @ValueSource(ints = {0, 4, 12, 255, -1})
   void answersUnsupportedForOptionsItDoesNotKnow(int option) {
     greeted();
     assertEquals(NbdClient.REP_ERR_UNSUP, ask(option, new byte[100]).getLast().type());
@@ -255,9 +417,32 @@ class HandshakeTest {
 
   // ---- Limits -------------------------------------------------------------------------------
 
+  @Test
+  void answersAnOptionThatIsTooLargeAndThrowsItsDataAway() {
+    greeted();
+    for (int option : new int[] {3, 6, 7, 99}) {
+      List<OptionReply> answers = ask(option, new byte[Handshake.MAX_OPTION_BYTES + 1]);
+      assertEquals(NbdProtocol.REP_ERR_TOO_BIG, answers.getLast().type());
+      assertEquals(NbdClient.REP_ACK, ask(3).getLast().type());
+    }
+  }
+
+  @Test
+  void throwsTheDataAwayHoweverItArrives() {
+    greeted();
+    ByteBuffer in = ByteBuffer.wrap(option(99, new byte[Handshake.MAX_SKIPPED_BYTES]));
+    for (int limit = 0; limit < in.capacity(); limit += 1000) {
+      handshake.accept(in.limit(limit));
+    }
+    handshake.accept(in.limit(in.capacity()));
+    assertEquals(0, in.remaining());
+    assertEquals(NbdProtocol.REP_ERR_TOO_BIG, parse(99, replies.take()).getLast().type());
+    assertEquals(NbdClient.REP_ACK, ask(3).getLast().type());
+  }
+
   @ParameterizedTest
-  @ValueSource(ints = {Handshake.MAX_OPTION_BYTES + 1, Integer.MAX_VALUE, -1, Integer.MIN_VALUE})
-  void closesOnAnOptionThatIsTooLargeWithoutWaitingForItsData(int length) {
+  @ValueSource(ints = {Handshake.MAX_SKIPPED_BYTES + 1, Integer.MAX_VALUE, -1, Integer.MIN_VALUE})
+  void closesOnAnOptionThatIsAbsurdlyLargeWithoutWaitingForItsData(int length) {
     greeted();
     byte[] header = ByteBuffer.wrap(option(6)).putInt(12, length).array();
     assertEquals(Handshake.Phase.CLOSED, handshake.accept(ByteBuffer.wrap(header)));

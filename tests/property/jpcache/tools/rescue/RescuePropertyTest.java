@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import jpcache.Seeds;
@@ -22,6 +23,7 @@ import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
+import jpcache.media.SharedZeros;
 import jpcache.pmem.MemoryRegion;
 import jpcache.support.Power;
 import jpcache.support.ShmDirectory;
@@ -48,6 +50,7 @@ class RescuePropertyTest {
 
   private static final int SECOND_LOG = 9;
   private static final int STALE = 5;
+  private static final int ZEROS = 7;
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
@@ -55,6 +58,7 @@ class RescuePropertyTest {
   private SplittableRandom random = new SplittableRandom(0);
   private final Power power = new Power();
   private int dataAt;
+  private long zeroedBytes;
   private int blockBytes;
 
   @BeforeEach
@@ -77,6 +81,7 @@ class RescuePropertyTest {
         Rescue.Summary planned = rescue(m, backing).dryRun();
         assertEquals(0, backing.writes(), "a dry run writes nothing");
         assertEquals(planned, rescue(m, backing).run(region));
+        zeroedBytes += backing.zeroedBytes();
         check(m, backing, logical);
         assertEquals(
             new Rescue.Summary(0, 0, 0, 0), rescue(m, backing).run(region), "nothing is left");
@@ -84,6 +89,7 @@ class RescuePropertyTest {
         Files.delete(file);
       }
     }
+    assertTrue(zeroedBytes > 0, "some of the zeros were not written");
   }
 
   @ParameterizedTest
@@ -152,6 +158,7 @@ class RescuePropertyTest {
     dataAt = 0;
     m.cacheInfo(0, MediaBuilder.SMALL_SEGMENTS, CRC_FLAGS);
     m.generation(STALE, 2);
+    SharedZeros.write(new MemoryRegion(m.media()), MediaBuilder.dataOffset(ZEROS));
     byte[] below = new byte[LOGICAL_BYTES];
     random.nextBytes(below);
     int ksets = 1 + random.nextInt(30);
@@ -191,6 +198,13 @@ class RescuePropertyTest {
     if (random.nextInt(12) == 0) {
       return new LogKey(off, length, 0, STALE, 0, 1, 0); // whatever is there is not looked at
     }
+    if (random.nextInt(6) == 0) {
+      if (written) {
+        Arrays.fill(below, off, off + length, (byte) 0);
+      }
+      int place = random.nextBoolean() ? SharedZeros.UNMAPPED_AT : SharedZeros.KEPT_AT;
+      return new LogKey(off, length, 0, ZEROS, place, 0, Crc32c.ofZeros(length));
+    }
     boolean clean = random.nextInt(12) == 0 && written;
     int segment = 1 + random.nextInt(3);
     int place = dataAt + random.nextInt(3) * SECTOR; // seldom aligned
@@ -199,7 +213,9 @@ class RescuePropertyTest {
     }
     dataAt = place + length;
     byte[] data = new byte[length];
-    random.nextBytes(data);
+    if (random.nextInt(3) > 0) {
+      random.nextBytes(data);
+    }
     MemorySegment.copy(
         data,
         0,
