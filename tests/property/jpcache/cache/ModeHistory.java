@@ -171,8 +171,7 @@ final class ModeHistory implements AutoCloseable {
   void requireFailure(int errno, String what) {
     counts.failedWrites++;
     require(
-        (errno == Errno.ESHUTDOWN && stopping)
-            || (errno == Errno.EIO && changesModes),
+        (errno == Errno.ESHUTDOWN && stopping) || (errno == Errno.EIO && changesModes),
         () -> "a " + what + " failed with " + errno);
   }
 

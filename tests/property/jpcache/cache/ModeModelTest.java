@@ -7,8 +7,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /**
- * Histories of the engine in all modes against a model of the device: see {@link ModeHistory}. {@code
- * ci/soak} runs many more of them: {@code -Djpcache.model.operations=N}.
+ * Histories of the engine in all modes against a model of the device: see {@link ModeHistory}.
+ * {@code ci/soak} runs many more of them: {@code -Djpcache.model.operations=N}.
  */
 class ModeModelTest {
   private static final int OPERATIONS_PER_HISTORY = 10_000;
