@@ -103,7 +103,8 @@ final class ModeHistory implements AutoCloseable {
   }
 
   private CacheMode randomMode() {
-    return CacheMode.values()[random.nextInt(CacheMode.values().length)];
+    List<CacheMode> all = List.of(CacheMode.values());
+    return all.get(random.nextInt(all.size()));
   }
 
   // ---- what the parts of a history share ----
