@@ -112,6 +112,7 @@ class ZeroesPropertyTest {
       cuts++;
     }
     power.stay();
+    backing.fail(0); // the cut may have come while it failed
   }
 
   private void step(Cache cache, BlockQueue queue) {
