@@ -7,11 +7,13 @@ import jpcache.base.UserException;
  *
  * @param readOnly nothing is ever written, and other readers are let in
  * @param way how requests reach the kernel
- * @param depth how many of them the kernel is given at once, 1 to {@value #MAX_DEPTH}
+ * @param depth how many of them the kernel is given at once, 1 to {@value #MAX_DEPTH}; 0 for what
+ *     is best for the way: {@value #RING_DEPTH} by io_uring, {@value #POOL_THREADS} by the pool
  */
 public record BackingOptions(boolean readOnly, Way way, int depth) {
-  /** Where more no longer helped, see docs/backing.md. */
-  public static final int DEFAULT_DEPTH = 32;
+  // Where more no longer helped, see docs/backing.md.
+  static final int RING_DEPTH = 128;
+  static final int POOL_THREADS = 32;
 
   public static final int MAX_DEPTH = 256;
 
@@ -26,17 +28,17 @@ public record BackingOptions(boolean readOnly, Way way, int depth) {
   }
 
   public BackingOptions {
-    if (depth < 1 || depth > MAX_DEPTH) {
+    if (depth < 0 || depth > MAX_DEPTH) {
       throw new UserException("backing depth " + depth + ": choose from 1 to " + MAX_DEPTH);
     }
   }
 
   public static BackingOptions readWrite() {
-    return new BackingOptions(false, Way.AUTO, DEFAULT_DEPTH);
+    return new BackingOptions(false, Way.AUTO, 0);
   }
 
   public static BackingOptions forReading() {
-    return new BackingOptions(true, Way.AUTO, DEFAULT_DEPTH);
+    return new BackingOptions(true, Way.AUTO, 0);
   }
 
   public BackingOptions withWay(Way other) {
@@ -50,10 +52,10 @@ public record BackingOptions(boolean readOnly, Way way, int depth) {
   /** Starts what takes the requests to the kernel, for a device of this name. */
   RawIo startIo(System.Logger log, String name) {
     if (way == Way.POOL) {
-      return new PooledIo(depth);
+      return pool();
     }
     try {
-      return UringIo.start(depth);
+      return UringIo.start(depth == 0 ? RING_DEPTH : depth);
     } catch (Ring.UnavailableException e) {
       if (way == Way.URING) {
         throw new UserException(
@@ -64,7 +66,11 @@ public record BackingOptions(boolean readOnly, Way way, int depth) {
           "{0}: io_uring is not to be had ({1}): threads do its work",
           name,
           e.getMessage());
-      return new PooledIo(depth);
+      return pool();
     }
+  }
+
+  private RawIo pool() {
+    return new PooledIo(depth == 0 ? POOL_THREADS : depth);
   }
 }

@@ -1,6 +1,7 @@
 package jpcache.cli;
 
 import jpcache.backing.BackingOptions;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /** How the backing device is used by a command that uses it much. */
@@ -17,11 +18,13 @@ final class BackingIo {
   @Option(
       names = "--backing-depth",
       paramLabel = "N",
-      defaultValue = "" + BackingOptions.DEFAULT_DEPTH,
-      description = "How many requests the backing device is given at once; by default 32.")
-  private int depth;
+      description =
+          "How many requests the kernel is given at once for the backing device; by default 128 by"
+              + " io_uring, 32 by the pool.")
+  private @Nullable Integer depth;
 
   BackingOptions options() {
-    return BackingOptions.readWrite().withWay(way).withDepth(depth);
+    BackingOptions options = BackingOptions.readWrite().withWay(way);
+    return depth == null ? options : options.withDepth(depth);
   }
 }
