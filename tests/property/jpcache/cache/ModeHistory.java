@@ -358,7 +358,7 @@ final class ModeHistory implements AutoCloseable {
     require(cache.dirtyBytes() == 0, "a drain left something");
     if (changesModes) {
       readAll();
-      media.checkDeviceAlone();
+      media.checkDeviceAlone(media.scratch());
     } else {
       prefix.checkAll();
     }
@@ -401,12 +401,13 @@ final class ModeHistory implements AutoCloseable {
       cache.stopWaiting(); // ends what waits; nothing of it was acknowledged
     }
     require(outstandingBytes.get() == 0, "writes were never answered");
-    if (random.nextBoolean()) {
+    boolean powerCut = random.nextBoolean();
+    if (powerCut) {
       backing.crash();
     }
     boolean wasFaulty = faulty;
     backing.fail(0);
-    media.check(cache, orderly);
+    media.check(cache, orderly, powerCut);
     stopping = false;
     drains.clear();
     cache = open();
