@@ -234,6 +234,8 @@ final class HistoryModel {
       keptAt[sector] = tick;
       floor[sector] = 0;
       durableFloor[sector] = 0;
+    } else {
+      floor[sector] = Math.min(floor[sector], begin[write]); // later ones were lost unflushed
     }
   }
 

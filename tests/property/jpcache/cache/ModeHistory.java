@@ -85,6 +85,7 @@ final class ModeHistory implements AutoCloseable {
             "seed %d, %s, gc %d %%, data crc %s, %d sectors, threaded %s, modes %s from %s",
             seed, options, gcPercent, dataCrc, sectors, threaded, changesModes, mode);
     backing = new SimBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
+    backing.tear(!changesModes); // write-around passes on what the device does
     model = new HistoryModel(sectors);
     media = new HistoryMedia(this, region, backing, random, sectors);
     prefix = new PrefixCheck(region, backing, sectors, setting);
