@@ -42,7 +42,12 @@ final class HistoryMedia {
   }
 
   /** The media and the backing device hold what they must; the model goes on from there. */
-  void check(Cache left, boolean orderly) {
+  void check(Cache left, boolean orderly, boolean powerCut) {
+    if (powerCut) {
+      history.model().powerCut();
+    } else if (left.directWrites().flushes().failures() > 0) {
+      history.model().doubt(); // the next process cannot know
+    }
     CacheMedia media = CacheMedia.read(region.name(), region.view());
     LogReplay.Summary summary = LogReplay.run(media, backing.sizeBytes(), (kset, key) -> {});
     history.require(summary.dirtyTailOnLog(), "dirty_tail is off the log");
@@ -75,7 +80,7 @@ final class HistoryMedia {
                   + history.model().describe(sector)
                   + "; "
                   + SectorModel.describe(scratch, (long) sector * SECTOR));
-      history.model().restart(s, got);
+      history.model().restart(s, got, powerCut);
     }
     if (media.keyTail().equals(summary.head())) {
       moveEmptyLogToTheEndOfItsSegment();
@@ -102,18 +107,27 @@ final class HistoryMedia {
     metadata.dirtyTail(new Position(at.cacheSegment(), offset));
   }
 
-  /** Everything has been written back and flushed: the device alone holds what must survive. */
-  void checkDeviceAlone() {
+  /**
+   * Everything has been written back and flushed: the device alone holds what must survive, and,
+   * unless it has forgotten something, what clients have just read.
+   *
+   * @param read what clients have read, all of it
+   */
+  void checkDeviceAlone(MemorySegment read) {
+    boolean forgotten = history.model().isInDoubt();
     for (int s = 0; s < sectors; s++) {
       int sector = s;
       int alone = SectorModel.versionOf(backing.durable(), (long) s * SECTOR, s);
+      int seen = SectorModel.versionOf(read, (long) s * SECTOR, s);
       history.require(
-          history.model().survived(s, alone),
+          history.model().survived(s, alone) && (forgotten || alone == seen),
           () ->
               "sector "
                   + sector
                   + " of the device is at "
                   + alone
+                  + ", read as "
+                  + seen
                   + ", "
                   + history.model().describe(sector));
     }

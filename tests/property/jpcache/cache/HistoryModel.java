@@ -200,7 +200,8 @@ final class HistoryModel {
   }
 
   /**
-   * The power was cut, nothing was under way, and a sector has been found at this write.
+   * The power was cut, or the process ended; nothing was under way, and a sector has been found at
+   * this write.
    *
    * @return whether it may be
    */
@@ -208,15 +209,34 @@ final class HistoryModel {
     return mayBe(write, kept[sector], keptAt[sector], durableFloor[sector]);
   }
 
-  /** What {@link #survived} was asked for is what there is from now on. */
-  synchronized void restart(int sector, int write) {
+  /** The power is cut, so whatever was in doubt comes out. */
+  synchronized void powerCut() {
+    doubtAt = 0;
+  }
+
+  /** Whether a flush has failed since the power was last cut. */
+  synchronized boolean isInDoubt() {
+    return doubtAt > 0;
+  }
+
+  /**
+   * What {@link #survived} was asked for is what there is from now on.
+   *
+   * @param powerCut whether that is also what survives; without a power cut the device may have
+   *     shown what it has not made durable, or has forgotten at a flush that failed
+   */
+  synchronized void restart(int sector, int write, boolean powerCut) {
     known[sector] = write;
-    kept[sector] = write;
     knownAt[sector] = tick;
-    keptAt[sector] = tick;
-    floor[sector] = 0;
-    durableFloor[sector] = 0;
     underWay[sector] = 0;
+    if (powerCut) {
+      kept[sector] = write;
+      keptAt[sector] = tick;
+      floor[sector] = 0;
+      durableFloor[sector] = 0;
+    } else {
+      floor[sector] = Math.min(floor[sector], begin[write]); // later ones were lost unflushed
+    }
   }
 
   synchronized String describe(int sector) {

@@ -85,6 +85,7 @@ final class ModeHistory implements AutoCloseable {
             "seed %d, %s, gc %d %%, data crc %s, %d sectors, threaded %s, modes %s from %s",
             seed, options, gcPercent, dataCrc, sectors, threaded, changesModes, mode);
     backing = new SimBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
+    backing.tear(!changesModes); // write-around passes on what the device does
     model = new HistoryModel(sectors);
     media = new HistoryMedia(this, region, backing, random, sectors);
     prefix = new PrefixCheck(region, backing, sectors, setting);
@@ -358,7 +359,7 @@ final class ModeHistory implements AutoCloseable {
     require(cache.dirtyBytes() == 0, "a drain left something");
     if (changesModes) {
       readAll();
-      media.checkDeviceAlone();
+      media.checkDeviceAlone(media.scratch());
     } else {
       prefix.checkAll();
     }
@@ -401,12 +402,13 @@ final class ModeHistory implements AutoCloseable {
       cache.stopWaiting(); // ends what waits; nothing of it was acknowledged
     }
     require(outstandingBytes.get() == 0, "writes were never answered");
-    if (random.nextBoolean()) {
+    boolean powerCut = random.nextBoolean();
+    if (powerCut) {
       backing.crash();
     }
     boolean wasFaulty = faulty;
     backing.fail(0);
-    media.check(cache, orderly);
+    media.check(cache, orderly, powerCut);
     stopping = false;
     drains.clear();
     cache = open();
