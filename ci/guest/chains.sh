@@ -1,12 +1,18 @@
 # shellcheck shell=bash
 # Caches that are written here and in the guest, chain after chain: $shm/N holds the devices of chain N, $work/N
 # what is known of it. Sourced with lib.sh.
-images=0 bytes=0
+images=0 bytes=0 wrapped=0 discards=0
 backing_bytes=$((128 << 20))
 
 dump_status() { "$jpcache" dump --cache "$1" | sed -n 's/^ *status: //p'; }
 # The nine fields of a line of dmsetup status.
 kernel_status() { cut -d ' ' -f 4- "$1"; }
+
+# Whether a segment of cache $1 was emptied and used again: the log has gone around the whole device.
+has_wrapped() {
+  "$jpcache" dump --cache "$1" |
+    awk '$1 == "segment" && ($7 > 1 || ($7 == 1 && $NF != "nothing")) { found = 1 } END { exit !found }'
+}
 
 # Without segs_used and the two tails, which move when garbage is collected.
 but_tails() { awk '{ print $1, $2, $3, $5, $6, $7 }' <<<"$1"; }
@@ -56,6 +62,7 @@ compare() {
       "$work/load" check "$work/$k/journal" "$media/before" "$media/view" >"$work/check.out" 2>&1 ||
         fail "chain $k: what was durable is not there: $(cat "$work/check.out")"
       say "  chain $k:$(sed 's/^load://' "$work/check.out")"
+      discards=$((discards + $(sed -n 's/.* zeroed, \([0-9]*\) discarded.*/\1/p' "$work/check.out")))
     fi
     cp --sparse=always "$media/pmem" "$media/pmem.copy"
     cp "$media/backing" "$media/backing.copy"
@@ -65,13 +72,14 @@ compare() {
   for ((k = 0; k < chains; k++)); do
     media=$shm/$k
     cmp "$media/view" "$media/copied" >"$work/cmp.out" 2>&1 || fail "chain $k: the kernel reads other data: $(cat "$work/cmp.out")"
+    ! has_wrapped "$media/pmem" || wrapped=$((wrapped + 1))
     images=$((images + 1)) bytes=$((bytes + backing_bytes))
     before=$(dump_status "$media/pmem") want=$(kernel_status "$work/$k/status.attached")
     [ "$(but_tails "$before")" = "$(but_tails "$want")" ] ||
       fail "chain $k: dump says '$before', dmsetup status '$want'"
     after=$(dump_status "$media/pmem.copy") want=$(kernel_status "$work/$k/status.quiet")
     [ "$after" = "$want" ] || fail "chain $k: after the kernel's garbage collection dump says '$after', dmsetup status '$want'"
-    "$jpcache" view --cache "$media/pmem.copy" --backing "$media/backing.copy" | cmp - "$media/view" ||
+    "$jpcache" view --other-device --cache "$media/pmem.copy" --backing "$media/backing.copy" | cmp - "$media/view" ||
       fail "chain $k: the kernel changed what it attached"
     mv "$media/view" "$media/before"
     rm "$media/pmem.copy" "$media/backing.copy"

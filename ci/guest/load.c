@@ -329,7 +329,7 @@ static int check(const char *journal_path, const char *before_path, const char *
   const uint8_t *journal_at = map(journal_path, DURABLE_AT + shape.threads * shape.ops);
   const uint64_t *floor_at = (const uint64_t *)(journal_at + FLOORS_AT);
   const uint8_t *before = map(before_path, shape.size_bytes), *after = map(after_path, shape.size_bytes);
-  uint64_t sectors = shape.size_bytes / SECTOR, durable = 0, erased = 0;
+  uint64_t sectors = shape.size_bytes / SECTOR, durable = 0, zeroed = 0, discarded = 0;
   known = calloc(sectors, sizeof *known);
   bool *zero_later = calloc(sectors, 1);
   for (uint64_t t = 0; t < shape.threads; t++)
@@ -338,7 +338,8 @@ static int check(const char *journal_path, const char *before_path, const char *
       bool is_durable = i < floor_at[t] || journal_at[DURABLE_AT + t * shape.ops + i];
       if (op.kind == READ || (op.kind < ZERO && !is_durable)) continue;
       durable += is_durable;
-      erased += is_durable && op.kind >= ZERO;
+      zeroed += is_durable && op.kind == ZERO;
+      discarded += is_durable && op.kind == DISCARD;
       for (uint64_t s = op.offset / SECTOR; s < (op.offset + op.length) / SECTOR; s++)
         if (is_durable) {
           known[s] = 2 * (i + 1) + (op.kind >= ZERO);
@@ -358,8 +359,8 @@ static int check(const char *journal_path, const char *before_path, const char *
               s, found[0], found[1], found[2], found[3],
               !want ? "nothing, yet it changed:" : want & 1 ? "zeros of operation" : "operation", want / 2 - 1);
   }
-  printf("load: seed %" PRIu64 ": %" PRIu64 " durable operations, %" PRIu64 " of them erased; sectors: %" PRIu64 " as the last one left them, %" PRIu64
-         " of later ones, %" PRIu64 " untouched, %" PRIu64 " wrong\n", shape.seed, durable, erased, kept, later, same, wrong);
+  printf("load: seed %" PRIu64 ": %" PRIu64 " durable operations, %" PRIu64 " of them zeroed, %" PRIu64 " discarded; sectors: %" PRIu64 " as the last one left them, %" PRIu64
+         " of later ones, %" PRIu64 " untouched, %" PRIu64 " wrong\n", shape.seed, durable, zeroed, discarded, kept, later, same, wrong);
   return wrong != 0;
 }
 
