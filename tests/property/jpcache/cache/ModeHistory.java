@@ -32,6 +32,7 @@ final class ModeHistory implements AutoCloseable {
   private static final int QUEUES = 3;
   private static final long SECOND = TimeUnit.SECONDS.toNanos(1);
 
+  private final Thread driver = Thread.currentThread();
   private final SplittableRandom random;
   private final MemoryRegion region;
   private final Arena arena = Arena.ofShared();
@@ -155,18 +156,25 @@ final class ModeHistory implements AutoCloseable {
     if (!holds) {
       AssertionError error =
           new AssertionError(claim.get() + " (" + setting + ", write " + model.writes() + ")");
-      failure = error; // the thread may be the device's
-      throw error;
+      failure = error;
+      if (Thread.currentThread() == driver) {
+        throw error;
+      }
+      // The device goes on: without its thread the driver could wait for it for ever in the engine.
     }
   }
 
   /** To be called while waiting for another thread. */
   void spin() {
+    throwFailure();
+    Thread.onSpinWait();
+  }
+
+  private void throwFailure() {
     AssertionError error = failure;
     if (error != null) {
       throw new AssertionError("on another thread", error);
     }
-    Thread.onSpinWait();
   }
 
   /** A request of a client's may have failed so, also a moment after the device was healed. */
@@ -181,6 +189,7 @@ final class ModeHistory implements AutoCloseable {
 
   void run(int operations) {
     for (int i = 0; i < operations; i++) {
+      throwFailure();
       switch (random.nextInt(100)) {
         case 0, 1 -> flush();
         case 2, 3, 4, 5, 6, 7, 8, 9, 10 -> client().commit();
@@ -200,6 +209,7 @@ final class ModeHistory implements AutoCloseable {
     }
     reopen(true, true);
     writeAllBack();
+    throwFailure();
   }
 
   private HistoryClient client() {
