@@ -23,6 +23,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.ReplayProgress;
 import jpcache.media.SharedZeros;
 import jpcache.media.Undrained;
 import jpcache.metrics.Registry;
@@ -138,11 +139,17 @@ public final class Cache implements BlockDevice, AutoCloseable {
    * @throws UserException if the cache cannot be served in front of this backing device
    */
   public static Cache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
+    return open(region, backing, options, new ReplayProgress(System::nanoTime, keys -> {}));
+  }
+
+  /** As the other, and tells of a replay that takes long. */
+  public static Cache open(
+      PmemRegion region, BackingDevice backing, CacheOptions options, ReplayProgress progress) {
     CacheMedia media = CacheMedia.read(region.name(), region.view());
-    Replayed replayed = new Replayed(media, backing.sizeBytes(), false);
+    Replayed replayed = new Replayed(media, backing.sizeBytes(), false, progress);
     if (!replayed.summary.dirtyTailOnLog()) {
       // The trace of a torn update: nothing is known to be on the backing device. Rare.
-      replayed = new Replayed(media, backing.sizeBytes(), true);
+      replayed = new Replayed(media, backing.sizeBytes(), true, progress);
     }
     requireRoomForLastKset(region, replayed.summary.head());
     Undrained.drain(region, media, replayed.summary);
@@ -158,6 +165,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     final SharedZeros zeros;
     final LogReplay.Summary summary;
     private final BulkLoad load;
+    private final ReplayProgress progress;
     private boolean dirty;
     private int damagedKeys;
 
@@ -166,7 +174,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
      *
      * @param dirty whether all of it counts as dirty, wherever dirty_tail is
      */
-    Replayed(CacheMedia media, long logicalBytes, boolean dirty) {
+    Replayed(CacheMedia media, long logicalBytes, boolean dirty, ReplayProgress progress) {
+      this.progress = progress;
       this.dirty = dirty;
       this.media = media;
       keyData =
@@ -193,6 +202,11 @@ public final class Cache implements BlockDevice, AutoCloseable {
     @Override
     public void dirtyFromHere() {
       dirty = true;
+    }
+
+    @Override
+    public void ksetDone(long keys) {
+      progress.at(keys);
     }
 
     @Override

@@ -7,6 +7,7 @@ import jpcache.base.Errno;
 import jpcache.base.UserException;
 import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
+import jpcache.media.ReplayProgress;
 import jpcache.nbd.Export;
 import jpcache.pmem.PmemRegion;
 
@@ -39,12 +40,21 @@ final class ServedCache implements AutoCloseable {
   /** Opens the cache. Takes region and backing device over, also when it fails. */
   static ServedCache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
     try {
-      return new ServedCache(region, backing, Cache.open(region, backing, options));
+      return new ServedCache(
+          region, backing, Cache.open(region, backing, options, progress(region.name())));
     } catch (Throwable e) {
       backing.close();
       region.close();
       throw e;
     }
+  }
+
+  private static ReplayProgress progress(String name) {
+    return new ReplayProgress(
+        System::nanoTime,
+        keys ->
+            System.err.println(
+                Failures.oneLine("jpcache: " + name + ": replayed " + keys + " keys so far")));
   }
 
   /** What clients are told that it is. */

@@ -22,6 +22,9 @@ public final class LogReplay {
     /** The walk has come to dirty_tail: the backing device has all before. Once, or never. */
     default void dirtyFromHere() {}
 
+    /** A kset has been dealt with; so many keys have been by now, stale ones included. */
+    default void ksetDone(long keys) {}
+
     /** How much room a live key takes up that counts as dirty: that of its data, mostly. */
     default int roomBytes(Kset kset, int key) {
       return kset.keyLength(key);
@@ -99,6 +102,7 @@ public final class LogReplay {
           visitor.key(kset, key);
         }
       }
+      visitor.ksetDone(live + stale);
     }
     used.or(reader.segmentsVisited());
     if (!dirty && reader.head().equals(media.dirtyTail())) {
