@@ -112,7 +112,11 @@ final class LogCheck {
                 + segment)
         .repairedBy(
             "writes the key's generation as the segment's",
-            writer -> writer.generation(segment, key.generation()));
+            writer -> {
+              // Twice, for both replicas: neither may have been valid.
+              writer.generation(segment, key.generation());
+              writer.generation(segment, key.generation());
+            });
   }
 
   private void logSegment(Kset kset, int key, long at, Consumer<Finding> findings) {
