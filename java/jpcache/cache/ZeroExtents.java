@@ -141,6 +141,12 @@ final class ZeroExtents {
     return segment == current || inherited.get(segment);
   }
 
+  /** How many segments the session itself refers to, whether the log has keys into them or not. */
+  int heldSegments() {
+    boolean made = current != SegmentTable.NONE && !inherited.get(current);
+    return inherited.cardinality() + (made ? 1 : 0);
+  }
+
   /** How much room for data a live key takes up. */
   int roomBytes(int segment, int segmentOffsetBytes, int lengthBytes) {
     return holds(segment, segmentOffsetBytes) ? KEY_COST_BYTES : lengthBytes;

@@ -611,8 +611,9 @@ final class EngineHistory implements AutoCloseable {
       require(summary.head().equals(cache.log().head().position()), "key_head");
       int used = cache.segments().usedCount();
       int referred = summary.used().cardinality();
+      int held = options.lanes() + cache.zeros().heldSegments();
       require(
-          referred <= used && used <= referred + options.lanes(),
+          referred <= used && used <= referred + held,
           () -> used + " segments used, " + referred + " referred to: references leak");
     }
     LogicalView view = new LogicalView(media, backing);
