@@ -89,6 +89,7 @@ final class EngineTrial implements AutoCloseable {
       time((thread, from, to) -> write(queues[thread], thread, from, to));
       shuffle(seed + 1);
       nanos.put(Work.WRITE, time((thread, from, to) -> write(queues[thread], thread, from, to)));
+      shuffle(seed + 2); // else the log would be read from its begin to its end
       nanos.put(Work.READ, time((thread, from, to) -> read(queues[thread], thread, from, to)));
       nanos.put(Work.MIXED, time((thread, from, to) -> mix(queues[thread], thread, from, to)));
       for (BlockQueue queue : queues) {
