@@ -29,7 +29,7 @@ public record BackingOptions(boolean readOnly, Way way, int depth) {
 
   public BackingOptions {
     if (depth < 0 || depth > MAX_DEPTH) {
-      throw new UserException("backing depth " + depth + ": choose from 1 to " + MAX_DEPTH);
+      throw badDepth(depth);
     }
   }
 
@@ -46,7 +46,14 @@ public record BackingOptions(boolean readOnly, Way way, int depth) {
   }
 
   public BackingOptions withDepth(int other) {
+    if (other == 0) {
+      throw badDepth(other); // what nobody chose is not for users to choose
+    }
     return new BackingOptions(readOnly, way, other);
+  }
+
+  private static UserException badDepth(int depth) {
+    return new UserException("backing depth " + depth + ": choose from 1 to " + MAX_DEPTH);
   }
 
   /** Starts what takes the requests to the kernel, for a device of this name. */

@@ -32,9 +32,13 @@ import jpcache.base.Posix;
  */
 final class Ring implements AutoCloseable {
   static final int OP_FSYNC = 3;
+  static final int OP_POLL_ADD = 6;
   static final int OP_FALLOCATE = 17;
   static final int OP_READ = 22;
   static final int OP_WRITE = 23;
+
+  /** For {@link #OP_POLL_ADD}: there is something to be read. */
+  static final int POLLIN = 1;
 
   /** For {@link #OP_FSYNC}: as fdatasync(2). */
   static final int FSYNC_DATASYNC = 1;

@@ -29,9 +29,6 @@ import org.jspecify.annotations.Nullable;
 final class UringIo implements RawIo {
   private static final Logger LOG = System.getLogger(UringIo.class.getName());
 
-  private static final int OP_POLL_ADD = 6;
-  private static final int POLLIN = 1;
-
   /** Less than it costs to sleep and be woken. */
   private static final long FOLLOWERS_NANOS = 20_000;
 
@@ -112,15 +109,13 @@ final class UringIo implements RawIo {
   }
 
   private void submit(Request request) {
-    boolean wake;
     synchronized (lock) {
       waiting.add(request);
       waitingCount = waiting.size();
-      wake = asleep;
-      asleep = false;
-    }
-    if (wake) {
-      Posix.raiseEvent(wakeFd);
+      if (asleep) {
+        asleep = false;
+        Posix.raiseEvent(wakeFd); // with the lock held: the ring's thread closes it
+      }
     }
   }
 
@@ -128,8 +123,8 @@ final class UringIo implements RawIo {
   public void close() {
     synchronized (lock) {
       closed = true;
+      Posix.raiseEvent(wakeFd);
     }
-    Posix.raiseEvent(wakeFd);
   }
 
   // ---- the ring's thread ----
@@ -174,7 +169,7 @@ final class UringIo implements RawIo {
     void run() {
       while (true) {
         if (!watching) {
-          ring.add(OP_POLL_ADD, wakeFd, 0, 0, 0, POLLIN, WAKE);
+          ring.add(Ring.OP_POLL_ADD, wakeFd, 0, 0, 0, Ring.POLLIN, WAKE);
           watching = true;
         }
         if (takeWaiting()) {
