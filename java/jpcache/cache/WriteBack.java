@@ -3,6 +3,7 @@ package jpcache.cache;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -47,9 +48,11 @@ import org.jspecify.annotations.Nullable;
  * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
  */
 final class WriteBack {
-  static final long BATCH_BYTES = 16L << 20;
+  /** A batch ends before its size is reached if its keys are for less than 2 KiB each. */
+  static final int KEYS_PER_MIB = 512;
 
-  static final int BATCH_KEYS = 8192;
+  /** A batch is looked at after each key set. */
+  private static final int MOST_KEYS = WriteBatch.MAX_KEYS - Layout.KSET_MAX_KEYS;
 
   private static final int DEPTH = 32;
   private static final int GATHER_BYTES = 256 << 10;
@@ -86,7 +89,7 @@ final class WriteBack {
   private long collectedBytes;
 
   /** Where the batch's keys of zeroed ranges begin, whatever lies over them. */
-  private final long[] zeroKeyOffsets = new long[BATCH_KEYS + Layout.KSET_MAX_KEYS];
+  private long[] zeroKeyOffsets = new long[KEYS_PER_MIB];
 
   private int zeroKeys;
   private final AtomicLong writtenBackBytes = new AtomicLong();
@@ -119,15 +122,16 @@ final class WriteBack {
   /**
    * Writes back one batch of what lies before {@code end}, a place where the log durably ended.
    *
+   * @param mostBytes so much data, about, or as many keys as go with it
    * @param progress told between requests, on this thread, how many bytes of the log more have been
    *     written; they are not durable yet
    * @return 0, or the error that the batch failed with; dirty_tail has not moved then. EBADMSG: the
    *     cache's data is damaged ({@link DirtyDataCheck})
    */
-  int run(Position end, LongConsumer progress) {
+  int run(Position end, long mostBytes, LongConsumer progress) {
     directKeys.look(direct.entered(), direct.isIdle());
     doubts.look(direct.flushes().failures(), true);
-    Position next = collect(interrupted != null ? interrupted : end);
+    Position next = collect(interrupted != null ? interrupted : end, mostBytes);
     batch.plan();
     if (!check.passes(batch)) {
       return Errno.EBADMSG; // nothing has been written: the next batch may end elsewhere
@@ -233,15 +237,21 @@ final class WriteBack {
     return writtenBackBytes.get();
   }
 
-  private Position collect(Position end) {
+  /** How much data the last batch took from the log. */
+  long batchBytes() {
+    return batch.addedDataBytes();
+  }
+
+  private Position collect(Position end, long mostBytes) {
+    long mostKeys = Math.min((mostBytes >> 20) * KEYS_PER_MIB, MOST_KEYS);
     batch.clear();
     LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
     collectedBytes = 0;
     zeroKeys = 0;
     markEvents(reader.head());
-    while (batch.addedDataBytes() < BATCH_BYTES
+    while (batch.addedDataBytes() < mostBytes
         && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
-        && batch.keys() < BATCH_KEYS
+        && batch.keys() < mostKeys
         && !reader.head().equals(end)
         && reader.next()) {
       Kset kset = reader.kset();
@@ -270,6 +280,9 @@ final class WriteBack {
     check.expect(batch.keys(), kset.keyDataCrc(key));
     if (zeros.holds(segment, place)) {
       batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
+      if (zeroKeys == zeroKeyOffsets.length) {
+        zeroKeyOffsets = Arrays.copyOf(zeroKeyOffsets, 2 * zeroKeys);
+      }
       zeroKeyOffsets[zeroKeys++] = offset;
     } else if (SharedZeros.areMuch(region.view(), segments.dataOffset(segment) + place, length)) {
       batch.addZeroData(offset, length, segment, place);
