@@ -65,6 +65,26 @@ public interface BackingDevice extends AutoCloseable {
   }
 
   /**
+   * Where the first hole of a range begins that the device knows of: nothing is stored there, and
+   * it reads as zeros, until something that has not completed before this call is written there.
+   * Does not wait for I/O.
+   *
+   * @return a multiple of {@link #blockBytes}; {@code toBytes} if there is none, or nobody knows
+   */
+  default long nextHole(long fromBytes, long toBytes) {
+    return toBytes;
+  }
+
+  /**
+   * Where a hole that begins at {@code fromBytes} ends.
+   *
+   * @return a multiple of {@link #blockBytes}; {@code fromBytes} if there is no hole any more
+   */
+  default long nextData(long fromBytes, long toBytes) {
+    return fromBytes;
+  }
+
+  /**
    * All writes that had completed before this call are durable when {@code done} is called with 0.
    *
    * <p>After a flush that failed, every write since the last good one is in doubt, whoever made it:

@@ -37,6 +37,10 @@ public final class Posix {
   public static final int FALLOC_FL_PUNCH_HOLE = 2;
   public static final int FALLOC_FL_ZERO_RANGE = 0x10;
 
+  public static final int SEEK_END = 2;
+  public static final int SEEK_DATA = 3;
+  public static final int SEEK_HOLE = 4;
+
   public static final int LOCK_SH = 1;
   public static final int LOCK_EX = 2;
   public static final int LOCK_NB = 4;
@@ -57,6 +61,8 @@ public final class Posix {
       Downcalls.plain("posix_fallocate", FunctionDescriptor.of(INT, INT, LONG, LONG));
   private static final MethodHandle FALLOCATE =
       Downcalls.withErrno("fallocate", FunctionDescriptor.of(INT, INT, INT, LONG, LONG));
+  private static final MethodHandle LSEEK =
+      Downcalls.withErrno("lseek", FunctionDescriptor.of(LONG, INT, LONG, INT));
   private static final MethodHandle FLOCK =
       Downcalls.withErrno("flock", FunctionDescriptor.of(INT, INT, INT));
   private static final MethodHandle FCNTL =
@@ -163,6 +169,20 @@ public final class Posix {
       MemorySegment state = Downcalls.errnoState();
       return Downcalls.orNegativeErrno(
           (int) FALLOCATE.invokeExact(state, fd, mode, offsetBytes, lengthBytes), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /**
+   * lseek(2). It moves the descriptor's position, which does not matter to who reads by {@link
+   * #pread}.
+   */
+  public static long lseek(int fd, long offsetBytes, int whence) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (long) LSEEK.invokeExact(state, fd, offsetBytes, whence), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

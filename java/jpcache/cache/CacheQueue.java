@@ -352,7 +352,7 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void describe(long offsetBytes, long lengthBytes, ExtentSink sink) {
-    new Description(map, cache.zeros(), sink).tell(offsetBytes, lengthBytes);
+    new Description(map, cache.zeros(), cache.backing(), sink).tell(offsetBytes, lengthBytes);
   }
 
   @Override

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import jpcache.Seeds;
-import jpcache.cache.Computer.Setting;
 import jpcache.cache.CutEverywhere.Effort;
 import jpcache.cache.CutEverywhere.Scenario;
 import jpcache.media.CacheMode;
@@ -19,10 +18,10 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class PowerCutTest {
   private static final Effort FAST = new Effort(64, 31, 7, 3);
-  private static final Setting PLAIN = Setting.PLAIN;
+  private static final CutSetting PLAIN = CutSetting.PLAIN;
 
   /** Written back when it is old, or when there is need. */
-  private static final Setting LAZY = PLAIN.withWriteBack(500, 100);
+  private static final CutSetting LAZY = PLAIN.withWriteBack(500, 100);
 
   static List<Scenario> scenarios() {
     String wanted = System.getProperty("jpcache.crash.scenario", ".*");
@@ -230,7 +229,7 @@ class PowerCutTest {
             }),
         new Scenario(
             "changes of the mode",
-            PLAIN,
+            PLAIN.withDirectWrites(),
             c -> c.put(0, 4),
             c -> {
               c.setMode(CacheMode.WRITE_THROUGH);
