@@ -3,7 +3,6 @@ package jpcache.cache;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
@@ -28,9 +27,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Brings the log's data to the backing device, from dirty_tail on, a batch of ksets at a time: the
- * newest data of the batch, sorted, at some queue depth; one backing flush; then dirty_tail. The
- * backing device thus always holds a prefix of the log at batch granularity, which is a state that
- * its user's crash recovery knows.
+ * newest data of the batch, sorted, as many at once as the device wants; one backing flush; then
+ * dirty_tail. The backing device thus always holds a prefix of the log at batch granularity, which
+ * is a state that its user's crash recovery knows.
  *
  * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
  * are gathered first, since one large request costs less than many small ones.
@@ -51,7 +50,6 @@ final class WriteBack {
 
   static final int BATCH_KEYS = 8192;
 
-  private static final int DEPTH = 32;
   private static final int GATHER_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
 
@@ -67,7 +65,7 @@ final class WriteBack {
 
   private final WriteBatch batch = new WriteBatch();
   private final DirtyDataCheck check;
-  private final Semaphore depth = new Semaphore(DEPTH);
+  private final Window window;
   private final AtomicInteger firstErrno = new AtomicInteger();
   private final AtomicLong endedBytes = new AtomicLong();
 
@@ -114,6 +112,7 @@ final class WriteBack {
     this.log = log;
     this.direct = direct;
     check = new DirtyDataCheck(media, map);
+    window = new Window(backing.queueDepth());
   }
 
   /**
@@ -292,7 +291,7 @@ final class WriteBack {
       long from = batch.offsetBytes(extent);
       long bytes = batch.offsetBytes(end - 1) + batch.lengthBytes(end - 1) - from;
       DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
-      depth.acquireUninterruptibly();
+      window.enter();
       toldBytes = tell(progress, toldBytes);
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
@@ -306,11 +305,9 @@ final class WriteBack {
       }
       extent = end;
     }
-    for (int idle = 0; idle < DEPTH; idle++) {
-      depth.acquireUninterruptibly();
+    while (window.awaitSome()) {
       toldBytes = tell(progress, toldBytes);
     }
-    depth.release(DEPTH);
     return firstErrno.get();
   }
 
@@ -377,7 +374,7 @@ final class WriteBack {
         int length = newest.lengthBytes(part);
         writtenBytes += length;
         parts.incrementAndGet();
-        depth.acquireUninterruptibly();
+        window.enter();
         Completion done =
             errno -> {
               requestEnded(errno, length);
@@ -470,7 +467,7 @@ final class WriteBack {
     } else {
       endedBytes.addAndGet(lengthBytes);
     }
-    depth.release();
+    window.leave();
   }
 
   private MemorySegment takeBuffer() {
@@ -487,11 +484,10 @@ final class WriteBack {
   }
 
   private int flush() {
-    depth.acquireUninterruptibly();
+    window.enter();
     firstErrno.set(0);
     direct.flushes().flush(errno -> requestEnded(errno, 0));
-    depth.acquireUninterruptibly(DEPTH);
-    depth.release(DEPTH);
+    window.awaitAll();
     return firstErrno.get();
   }
 }
