@@ -4,7 +4,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.Arrays;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
@@ -29,9 +28,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Brings the log's data to the backing device, from dirty_tail on, a batch of ksets at a time: the
- * newest data of the batch, sorted, at some queue depth; one backing flush; then dirty_tail. The
- * backing device thus always holds a prefix of the log at batch granularity, which is a state that
- * its user's crash recovery knows.
+ * newest data of the batch, sorted, as many at once as the device wants; one backing flush; then
+ * dirty_tail. The backing device thus always holds a prefix of the log at batch granularity, which
+ * is a state that its user's crash recovery knows.
  *
  * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
  * are gathered first, since one large request costs less than many small ones.
@@ -54,7 +53,6 @@ final class WriteBack {
   /** A batch is looked at after each key set. */
   private static final int MOST_KEYS = WriteBatch.MAX_KEYS - Layout.KSET_MAX_KEYS;
 
-  private static final int DEPTH = 32;
   private static final int GATHER_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
 
@@ -70,7 +68,7 @@ final class WriteBack {
 
   private final WriteBatch batch = new WriteBatch();
   private final DirtyDataCheck check;
-  private final Semaphore depth = new Semaphore(DEPTH);
+  private final Window window;
   private final AtomicInteger firstErrno = new AtomicInteger();
   private final AtomicLong endedBytes = new AtomicLong();
 
@@ -117,6 +115,7 @@ final class WriteBack {
     this.log = log;
     this.direct = direct;
     check = new DirtyDataCheck(media, map);
+    window = new Window(backing.queueDepth());
   }
 
   /**
@@ -305,7 +304,7 @@ final class WriteBack {
       long from = batch.offsetBytes(extent);
       long bytes = batch.offsetBytes(end - 1) + batch.lengthBytes(end - 1) - from;
       DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
-      depth.acquireUninterruptibly();
+      window.enter();
       toldBytes = tell(progress, toldBytes);
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
@@ -319,11 +318,9 @@ final class WriteBack {
       }
       extent = end;
     }
-    for (int idle = 0; idle < DEPTH; idle++) {
-      depth.acquireUninterruptibly();
+    while (window.awaitSome()) {
       toldBytes = tell(progress, toldBytes);
     }
-    depth.release(DEPTH);
     return firstErrno.get();
   }
 
@@ -390,7 +387,7 @@ final class WriteBack {
         int length = newest.lengthBytes(part);
         writtenBytes += length;
         parts.incrementAndGet();
-        depth.acquireUninterruptibly();
+        window.enter();
         Completion done =
             errno -> {
               requestEnded(errno, length);
@@ -483,7 +480,7 @@ final class WriteBack {
     } else {
       endedBytes.addAndGet(lengthBytes);
     }
-    depth.release();
+    window.leave();
   }
 
   private MemorySegment takeBuffer() {
@@ -500,11 +497,10 @@ final class WriteBack {
   }
 
   private int flush() {
-    depth.acquireUninterruptibly();
+    window.enter();
     firstErrno.set(0);
     direct.flushes().flush(errno -> requestEnded(errno, 0));
-    depth.acquireUninterruptibly(DEPTH);
-    depth.release(DEPTH);
+    window.awaitAll();
     return firstErrno.get();
   }
 }
