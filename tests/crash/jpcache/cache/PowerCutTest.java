@@ -6,6 +6,7 @@ import java.util.List;
 import jpcache.Seeds;
 import jpcache.cache.CutEverywhere.Effort;
 import jpcache.cache.CutEverywhere.Scenario;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -17,6 +18,13 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class PowerCutTest {
   private static final Effort FAST = new Effort(64, 31, 7, 3);
+
+  private static final CutEverywhere.Counts ALL = new CutEverywhere.Counts();
+
+  @AfterAll
+  static void report() {
+    System.out.println("PowerCutTest: in all: " + ALL);
+  }
 
   static List<Scenario> scenarios() {
     String wanted = System.getProperty("jpcache.crash.scenario", ".*");
@@ -33,6 +41,7 @@ class PowerCutTest {
     try (Computer computer = new Computer(seed)) {
       CutEverywhere.Counts counts = new CutEverywhere(computer, effort, seed).explore(scenario);
       System.out.println("PowerCutTest: " + scenario + ": " + counts);
+      ALL.add(counts);
       assertTrue(counts.points > 3, () -> "cut points: " + counts);
     }
   }
