@@ -12,8 +12,8 @@ import jpcache.base.UserException;
  *
  * <p>The time is the processor's, so that a busy machine is no hang; what waits for ever meets the
  * timeout of the test, or Jazzer's. Of the heap all counts that is allocated, which is more than is
- * ever held; of native memory what is held ({@link NativePeak}), where the JVM counts it, as in
- * {@code ci/fuzz}: looked at after each input that was not quick, and every second.
+ * ever held; of native memory what is held ({@link NativeMemoryUse}), where the JVM counts it, as
+ * in {@code ci/fuzz}: looked at after each input that was not quick, and every second.
  */
 public final class Judge {
   private static final long LONGEST_NANOS = TimeUnit.SECONDS.toNanos(10);
@@ -21,6 +21,9 @@ public final class Judge {
 
   /** Nobody stores into that much native memory in less time. */
   private static final long QUICK_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
+
+  /** Of what inputs before have left to the collector; one that follows is not to blame for it. */
+  private static final long MOST_LEFT_KIB = 32 << 10;
 
   private static final long LOOK_EVERY_NANOS = TimeUnit.SECONDS.toNanos(1);
 
@@ -61,11 +64,19 @@ public final class Judge {
     longestNanos = Math.max(longestNanos, end - start);
     mostBytes = Math.max(mostBytes, THREADS.getCurrentThreadAllocatedBytes() - allocated);
     if (end - start > QUICK_NANOS || end - lookedNanos > LOOK_EVERY_NANOS) {
-      nativeKib = NativePeak.kib();
+      lookAtNativeMemory();
       lookedNanos = end;
     }
     if (longestNanos > limitNanos || mostBytes > MOST_BYTES || nativeKib > MOST_BYTES >> 10) {
       throw new AssertionError(name + ": an input took " + worst() + described(input));
+    }
+  }
+
+  private void lookAtNativeMemory() {
+    NativeMemoryUse use = NativeMemoryUse.look();
+    nativeKib = use.peakKib();
+    if (use.nowKib() > MOST_LEFT_KIB) {
+      System.gc();
     }
   }
 
