@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -20,10 +22,13 @@ import java.util.regex.Pattern;
  * <p>Linux has two families of advisory locks that do not see each other, and programs differ in
  * which they ask for; so both are taken, over the whole file: flock(2), as util-linux and LVM use
  * it, and an open-file-description lock of fcntl(2), which qemu (read locks from byte 100 on), NBD
- * servers and every user of POSIX locks run into. Neither waits.
+ * servers and every user of POSIX locks run into.
  *
  * <p>Both belong to the open file: there is nothing to release, closing the descriptor gives them
- * up, and so does the end of the process, however it ends.
+ * up, and so does the end of the process, however it ends. Not always at once: after a SIGKILL the
+ * kernel keeps a file open for as long as requests of an io_uring are under way on it, and the lock
+ * is then nobody's. So a lock that no process is seen to hold is waited for, a little; one that has
+ * a holder never is.
  *
  * <p>Locks are kept per inode, so two device nodes of one block device are two files to them: who
  * opens a block device adds O_EXCL, which the kernel keeps per device.
@@ -45,6 +50,9 @@ public final class DeviceLock {
       Pattern.compile(
           "(?:lock:\\s*)?\\d+: (?:FLOCK|POSIX|OFDLCK) +\\S+ +(?:READ|WRITE|RW) +(-?\\d+) (\\S+) .*");
 
+  static final long PATIENCE_MS = 5000;
+  private static final long PAUSE_MS = 10;
+
   private DeviceLock() {}
 
   /**
@@ -55,7 +63,12 @@ public final class DeviceLock {
    * @throws UserException if anybody else holds a lock on any part of it
    */
   public static void exclusive(int fd, String name) {
-    lock(fd, name, Posix.LOCK_EX, F_WRLCK);
+    exclusive(fd, name, PATIENCE_MS);
+  }
+
+  /** The same, and waits so long for a lock that nobody seems to hold. */
+  static void exclusive(int fd, String name, long patienceMs) {
+    lock(fd, name, Posix.LOCK_EX, F_WRLCK, patienceMs);
   }
 
   /**
@@ -64,10 +77,32 @@ public final class DeviceLock {
    * @throws UserException if somebody holds it exclusively
    */
   public static void shared(int fd, String name) {
-    lock(fd, name, Posix.LOCK_SH, F_RDLCK);
+    lock(fd, name, Posix.LOCK_SH, F_RDLCK, PATIENCE_MS);
   }
 
-  private static void lock(int fd, String name, int flockMode, short fcntlType) {
+  private static void lock(int fd, String name, int flockMode, short fcntlType, long patienceMs) {
+    long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(patienceMs);
+    int result = tryLock(fd, flockMode, fcntlType);
+    while (isTaken(result)) {
+      Optional<String> holder = holder(fd);
+      if (holder.isPresent() || System.nanoTime() - end >= 0) {
+        String who = holder.orElse("another process");
+        throw new UserException(name + ": is in use by " + who + "; stop it, or choose another");
+      }
+      LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(PAUSE_MS));
+      result = tryLock(fd, flockMode, fcntlType);
+    }
+    if (result < 0) {
+      throw new UserException(name + ": cannot be locked: " + Errno.text(-result));
+    }
+  }
+
+  private static boolean isTaken(int result) {
+    return result == -Errno.EAGAIN || result == -Errno.EACCES;
+  }
+
+  /** Takes both locks or none. */
+  private static int tryLock(int fd, int flockMode, short fcntlType) {
     int result = Posix.flock(fd, flockMode | Posix.LOCK_NB);
     if (result == 0) {
       try (Arena arena = Arena.ofConfined()) {
@@ -76,29 +111,23 @@ public final class DeviceLock {
         result = Posix.fcntl(fd, F_OFD_SETLK, wholeFile.address());
       }
       if (result < 0) {
-        Posix.flock(fd, LOCK_UN); // both or none
+        Posix.flock(fd, LOCK_UN);
       }
     }
-    if (result == -Errno.EAGAIN || result == -Errno.EACCES) {
-      throw new UserException(
-          name + ": is in use by " + holder(fd) + "; stop it, or choose another");
-    }
-    if (result < 0) {
-      throw new UserException(name + ": cannot be locked: " + Errno.text(-result));
-    }
+    return result;
   }
 
   /** Who holds a lock on the open file, as well as /proc tells. */
-  private static String holder(int fd) {
+  private static Optional<String> holder(int fd) {
     Optional<String> inode = inode(fd);
     if (inode.isEmpty()) {
-      return "another process";
+      return Optional.empty();
     }
     OptionalLong pid = ownerIn(Path.of("/proc/locks"), inode.get());
     if (pid.isEmpty()) {
       pid = searchDescriptors(inode.get(), fd);
     }
-    return pid.isEmpty() ? "another process" : describe(pid.getAsLong());
+    return pid.isEmpty() ? Optional.empty() : Optional.of(describe(pid.getAsLong()));
   }
 
   private static String describe(long pid) {

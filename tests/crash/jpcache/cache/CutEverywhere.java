@@ -49,6 +49,15 @@ final class CutEverywhere {
     long recoveryPoints;
     long recoveryStates;
 
+    void add(Counts more) {
+      points += more.points;
+      states += more.states;
+      complete += more.complete;
+      recoveries += more.recoveries;
+      recoveryPoints += more.recoveryPoints;
+      recoveryStates += more.recoveryStates;
+    }
+
     @Override
     public String toString() {
       return String.format(

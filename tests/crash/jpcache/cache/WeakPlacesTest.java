@@ -14,6 +14,7 @@ import jpcache.media.Kset;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -24,8 +25,15 @@ import org.junit.jupiter.api.Test;
 class WeakPlacesTest {
   private static final Effort EFFORT = new Effort(300, 100, 1000, 1);
 
+  private static final CutEverywhere.Counts ALL = new CutEverywhere.Counts();
+
   private final long seed = Seeds.next(getClass());
   private final Computer computer = new Computer(seed);
+
+  @AfterAll
+  static void report() {
+    System.out.println("WeakPlacesTest: in all: " + ALL);
+  }
 
   @AfterEach
   void close() {
@@ -38,6 +46,7 @@ class WeakPlacesTest {
         new CutEverywhere(computer, EFFORT, seed)
             .explore(new Scenario("a weak place", setting, before, during));
     System.out.println("WeakPlacesTest: " + counts);
+    ALL.add(counts);
     assertTrue(counts.points > 3, () -> "cut points: " + counts);
   }
 

@@ -15,7 +15,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import jpcache.Seeds;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -39,7 +38,6 @@ class FuzzTest {
 
   @ParameterizedTest
   @MethodSource("targets")
-  @Timeout(3600)
   void noInputCrashesOrHangsItOrFillsItsMemory(String name) {
     long seed = Seeds.next(getClass());
     try (FuzzTarget target = FuzzTargets.named(name)) {

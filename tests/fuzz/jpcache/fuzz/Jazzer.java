@@ -21,7 +21,10 @@ public final class Jazzer {
     String name = Objects.requireNonNull(System.getProperty("jpcache.fuzz.target"));
     FuzzTarget target = FuzzTargets.named(name);
     target.seeds().forEach(target::accept); // loads and instruments: no input is to pay for that
-    judge = new Judge(name, target);
+    Judge fresh = new Judge(name, target);
+    judge = fresh;
+    Runtime.getRuntime()
+        .addShutdownHook(new Thread(() -> System.err.println("judge: at most " + fresh.worst())));
   }
 
   /** Each input. */

@@ -8,23 +8,43 @@ import jpcache.base.UserException;
 
 /**
  * Feeds inputs to a target and holds it to its limits: no input may crash it, take it over 10 s, or
- * make it allocate over 256 MiB, which is more than it ever holds. The time is the processor's, so
- * that a busy machine is no hang; what waits for ever meets the timeout of the test, or Jazzer's.
+ * have it use over 256 MiB of memory.
+ *
+ * <p>The time is the processor's, so that a busy machine is no hang; what waits for ever meets the
+ * timeout of the test, or Jazzer's. Of the heap all counts that is allocated, which is more than is
+ * ever held; of native memory what is held ({@link NativeMemoryUse}), where the JVM counts it, as
+ * in {@code ci/fuzz}: looked at after each input that was not quick, and every second.
  */
 public final class Judge {
   private static final long LONGEST_NANOS = TimeUnit.SECONDS.toNanos(10);
   private static final long MOST_BYTES = 256L << 20;
 
+  /** Nobody stores into that much native memory in less time. */
+  private static final long QUICK_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
+
+  /** Of what inputs before have left to the collector; one that follows is not to blame for it. */
+  private static final long MOST_LEFT_KIB = 32 << 10;
+
+  private static final long LOOK_EVERY_NANOS = TimeUnit.SECONDS.toNanos(1);
+
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
   private final String name;
   private final FuzzTarget target;
+  private final long limitNanos;
   private long longestNanos;
   private long mostBytes;
+  private long nativeKib;
+  private long lookedNanos;
 
   Judge(String name, FuzzTarget target) {
+    this(name, target, LONGEST_NANOS);
+  }
+
+  Judge(String name, FuzzTarget target, long limitNanos) {
     this.name = name;
     this.target = target;
+    this.limitNanos = limitNanos;
   }
 
   /**
@@ -40,16 +60,33 @@ public final class Judge {
     } catch (Throwable e) {
       throw new AssertionError(name + ": an input ends in " + e + described(input), e);
     }
-    longestNanos = Math.max(longestNanos, THREADS.getCurrentThreadCpuTime() - start);
+    long end = THREADS.getCurrentThreadCpuTime();
+    longestNanos = Math.max(longestNanos, end - start);
     mostBytes = Math.max(mostBytes, THREADS.getCurrentThreadAllocatedBytes() - allocated);
-    if (longestNanos > LONGEST_NANOS || mostBytes > MOST_BYTES) {
+    if (end - start > QUICK_NANOS || end - lookedNanos > LOOK_EVERY_NANOS) {
+      lookAtNativeMemory();
+      lookedNanos = end;
+    }
+    if (longestNanos > limitNanos || mostBytes > MOST_BYTES || nativeKib > MOST_BYTES >> 10) {
       throw new AssertionError(name + ": an input took " + worst() + described(input));
+    }
+  }
+
+  private void lookAtNativeMemory() {
+    NativeMemoryUse use = NativeMemoryUse.look();
+    nativeKib = use.peakKib();
+    if (use.nowKib() > MOST_LEFT_KIB) {
+      System.gc();
     }
   }
 
   /** The most that any input took. */
   String worst() {
-    return TimeUnit.NANOSECONDS.toMillis(longestNanos) + " ms, " + (mostBytes >> 10) + " KiB";
+    return TimeUnit.NANOSECONDS.toMillis(longestNanos)
+        + " ms, "
+        + (mostBytes >> 10)
+        + " KiB"
+        + (nativeKib == 0 ? "" : ", " + nativeKib + " KiB of native memory");
   }
 
   private static String described(byte[] input) {

@@ -18,8 +18,13 @@ import java.util.concurrent.locks.LockSupport;
 import jpcache.Seeds;
 import jpcache.backing.SimBacking;
 import jpcache.block.BlockQueue;
+import jpcache.cache.CacheMetrics.Event;
+import jpcache.media.CacheInfo;
+import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
+import jpcache.media.MetadataWriter;
+import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Timeout;
@@ -28,7 +33,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * Writers, readers and maintenance on threads of their own, over a cache that has only a few
- * segments left: they are written back, freed and filled again under the readers all the time.
+ * segments: they are written back, freed and filled again under the readers all the time, by writes
+ * and by what misses bring.
  *
  * <p>A sector says which it is and which write made it. Every sector has one writer, so a read must
  * find a version between the last one acknowledged before it began and the last one handed over
@@ -41,17 +47,22 @@ class EngineStressTest {
   private static final int READERS = 4;
   private static final int MAX_READ_SECTORS = (4 << 20) / SECTOR;
 
-  /** As many as are kept in reserve: with fewer, nobody could tie up the rest. */
-  private static final int SEGMENTS_LEFT = 8;
+  /** With twelve of them in use collection begins, and what misses bring is not cached. */
+  private static final int SEGMENTS = 16;
 
-  /** Ten times what the segments hold that are not tied up: each is recycled again and again. */
-  private static final long ENOUGH_SECTORS = 10L * (SEGMENTS_LEFT << 15);
+  private static final int GC_PERCENT = 75;
+
+  /** Three times what all segments hold: each is recycled again and again. */
+  private static final long ENOUGH_SECTORS = 3L * (SEGMENTS << 15);
+
+  private static final long GIVE_UP_NANOS = TimeUnit.MINUTES.toNanos(10);
 
   private final AtomicIntegerArray handedOver = new AtomicIntegerArray(SECTORS);
   private final AtomicIntegerArray acknowledged = new AtomicIntegerArray(SECTORS);
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
   private final AtomicLong sectorsRead = new AtomicLong();
   private final AtomicLong sectorsWritten = new AtomicLong();
+  private long collections;
   private volatile boolean stopping;
 
   private static long durationNanos() {
@@ -68,17 +79,8 @@ class EngineStressTest {
       Durability durability) throws Exception {
     long seed = Seeds.next(getClass());
     SimBacking backing = new SimBacking(SectorModel.firstContent(SECTORS), false, seed);
-    CacheOptions options =
-        CacheOptions.defaults().withLanes(2).withDurability(durability).withWriteBack(0, 0);
-    try (Arena arena = Arena.ofShared();
-        MemoryRegion region = new MemoryRegion(512L << 20)) {
-      MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 0);
-      Cache cache = Cache.open(region, backing, options);
-      BlockQueue hog = cache.openQueue();
-      MemorySegment some = arena.allocate(4 << 20);
-      while (cache.segments().usedCount() < cache.segments().count() - SEGMENTS_LEFT) {
-        hog.write(0, 4 << 20, some.address(), false, errno -> {});
-      }
+    try (MemoryRegion region = new MemoryRegion(512L << 20)) {
+      Cache cache = open(region, backing, durability);
       Thread maintenance = start(() -> maintain(cache));
       List<Thread> clients = new ArrayList<>();
       for (int i = 0; i < WRITERS; i++) {
@@ -93,7 +95,7 @@ class EngineStressTest {
       // On a machine with other work it goes on until every segment has had its turn.
       while (failure.get() == null
           && (System.nanoTime() - begin < durationNanos() || sectorsWritten.get() < ENOUGH_SECTORS)
-          && System.nanoTime() - begin < 10 * durationNanos()) {
+          && System.nanoTime() - begin < durationNanos() + GIVE_UP_NANOS) {
         LockSupport.parkNanos(10_000_000);
       }
       stopping = true;
@@ -101,15 +103,35 @@ class EngineStressTest {
         client.join();
       }
       maintenance.join();
-      hog.close();
       if (failure.get() != null) {
         throw new AssertionError("seed " + seed, failure.get());
       }
-      System.out.printf(
-          "EngineStressTest: %s, %d MiB written, %d MiB read%n",
-          durability, sectorsWritten.get() >> 11, sectorsRead.get() >> 11);
-      assertTrue(sectorsWritten.get() >= ENOUGH_SECTORS, "too little to recycle anything");
+      report(cache, durability);
     }
+  }
+
+  private static Cache open(MemoryRegion region, SimBacking backing, Durability durability) {
+    MediaFormatter.format(region, false, CacheMode.WRITE_BACK, GC_PERCENT);
+    CacheMedia media = CacheMedia.read(region.name(), region.view());
+    new MetadataWriter(region, media.segments())
+        .cacheInfo(new CacheInfo(0, SEGMENTS, media.info().flags()));
+    CacheOptions options =
+        CacheOptions.defaults().withLanes(2).withDurability(durability).withWriteBack(0, 0);
+    return Cache.open(region, backing, options);
+  }
+
+  private void report(Cache cache, Durability durability) {
+    long written = sectorsWritten.get();
+    CacheMetrics metrics = cache.metrics();
+    long kept = metrics.sum(Event.KEPT_BYTES);
+    long filled = metrics.sum(Event.STORED_BYTES) - written * SECTOR - kept;
+    System.out.printf(
+        "EngineStressTest: %s, %d MiB written, %d MiB read, %d MiB filled, %d MiB kept,"
+            + " %d collections%n",
+        durability, written >> 11, sectorsRead.get() >> 11, filled >> 20, kept >> 20, collections);
+    assertTrue(written >= ENOUGH_SECTORS, "too little to recycle anything");
+    assertTrue(filled > 1 << 20, "what misses bring is hardly ever cached");
+    assertTrue(collections > 10, "hardly anything is collected");
   }
 
   private Thread start(Runnable body) {
@@ -128,7 +150,9 @@ class EngineStressTest {
   /** Steps for as long as anybody writes, and until nobody waits. */
   private void maintain(Cache cache) {
     while (!stopping || !cache.backlog().isEmpty()) {
+      Position before = cache.tails().keyTail();
       long pause = cache.maintenance().step(System.nanoTime());
+      collections += cache.tails().keyTail().equals(before) ? 0 : 1;
       if (pause > 0) {
         LockSupport.parkNanos(Math.min(pause, 100_000));
       }

@@ -2,6 +2,7 @@ package jpcache.base;
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -16,6 +17,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -78,12 +82,7 @@ final class DeviceLockTest {
   @Test
   void anOpenFileDescriptionLockCountsAndItsHolderIsFound() {
     int qemu = reader();
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment lock = arena.allocate(32, 8);
-      lock.set(ValueLayout.JAVA_LONG, 8, 100);
-      lock.set(ValueLayout.JAVA_LONG, 16, 1);
-      assertEquals(0, Posix.fcntl(qemu, 37, lock.address()));
-    }
+    lockByte(qemu, 100, (short) 0);
     refusedBy(() -> DeviceLock.exclusive(writer(), "image"), "this process itself");
     assertDoesNotThrow(() -> DeviceLock.shared(reader(), "image"));
   }
@@ -105,6 +104,53 @@ final class DeviceLockTest {
       holder.waitFor();
     }
     assertDoesNotThrow(() -> DeviceLock.exclusive(writer(), "image"));
+  }
+
+  /** As the kernel keeps a file locked that a killed process still has requests under way on. */
+  @Test
+  void aLockThatIsNoProcesssIsWaitedFor() throws InterruptedException {
+    long kept = lockWithoutAProcess();
+    AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+    int fd = writer();
+    Thread waiter =
+        Thread.ofPlatform()
+            .uncaughtExceptionHandler((thread, e) -> failure.set(e))
+            .start(() -> DeviceLock.exclusive(fd, "image", TimeUnit.MINUTES.toMillis(1)));
+    while (waiter.isAlive() && waiter.getState() != Thread.State.TIMED_WAITING) {
+      Thread.onSpinWait();
+    }
+    assertTrue(waiter.isAlive(), () -> "it waits: " + failure.get());
+    Posix.munmap(kept, 4096);
+    waiter.join();
+    assertNull(failure.get());
+    refusedBy(() -> DeviceLock.exclusive(writer(), "image"), "this process itself");
+  }
+
+  @Test
+  void aLockThatNobodyGivesUpIsNotWaitedForForEver() {
+    long kept = lockWithoutAProcess();
+    refusedBy(() -> DeviceLock.exclusive(writer(), "image", 30), "another process");
+    Posix.munmap(kept, 4096);
+  }
+
+  /** A lock of a file that is open because it is mapped, and that no descriptor shows. */
+  private long lockWithoutAProcess() {
+    int fd = Posix.open(file.toString(), Posix.O_RDWR, 0);
+    lockByte(fd, 0, (short) 1);
+    long mapped = Posix.mmap(4096, Posix.PROT_READ, Posix.MAP_SHARED, fd, 0);
+    assertTrue(mapped > 0);
+    Posix.close(fd);
+    return mapped;
+  }
+
+  private static void lockByte(int fd, long at, short type) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment lock = arena.allocate(32, 8);
+      lock.set(ValueLayout.JAVA_SHORT, 0, type);
+      lock.set(ValueLayout.JAVA_LONG, 8, at);
+      lock.set(ValueLayout.JAVA_LONG, 16, 1);
+      assertEquals(0, Posix.fcntl(fd, 37, lock.address()));
+    }
   }
 
   @Test

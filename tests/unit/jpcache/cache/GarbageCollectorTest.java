@@ -89,6 +89,27 @@ class GarbageCollectorTest {
     }
   }
 
+  /** Only the keys hold it then, and they were there before it was full. */
+  @Test
+  void aSegmentThatItsLaneHasLeftIsKeptByItsKeysUntilTheLastIsCollected() {
+    Cache cache = open(0);
+    try (BlockQueue queue = cache.openQueue()) {
+      buffer.fill((byte) 'x');
+      int half = Layout.SEGMENT_DATA_BYTES / 2;
+      write(queue, 0, half);
+      write(queue, half, half);
+      int segment = 1; // the log has the first
+      long generation = cache.segments().generation(segment);
+      write(queue, 2L * half, 512); // the lane goes on to another segment
+      assertEquals(generation, cache.segments().generation(segment), "it is in use");
+      assertEquals(3, cache.segments().usedCount());
+      Cache again = Cache.open(region, backing, CacheOptions.defaults().withLanes(1));
+      assertEquals(3, again.segments().usedCount(), "its keys are not stale");
+      collectAll(cache);
+      assertEquals(generation + 1, cache.segments().generation(segment), "it is free");
+    }
+  }
+
   @Test
   void whatIsWrittenBackIsFreedToTheLastSegmentAndReadFromTheBackingDevice() {
     Cache cache = open(0);

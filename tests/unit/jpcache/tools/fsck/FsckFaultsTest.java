@@ -305,6 +305,17 @@ class FsckFaultsTest {
             After.CLEAN,
             "5 problem key.seg_gen"));
     all.add(
+        fault(
+            "a key in a segment whose generation has no valid replica",
+            m -> {
+              m.breakSeal(generationAt(9, 1));
+              m.u32(generationAt(9, 0), Layout.GENERATION_GEN_AT, 9);
+              m.kset(0, HEAD, new LogKey(0, BLOCK, 0, 9, 0, 7, 0));
+            },
+            After.CLEAN,
+            "3 problem generation.crc",
+            "5 problem key.seg_gen"));
+    all.add(
         keyFault(
             "data in a segment of the log",
             LogKey.of(0, BLOCK, 0, 1 << 20),
