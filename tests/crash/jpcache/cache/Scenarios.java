@@ -232,6 +232,7 @@ final class Scenarios {
               c.put(6, 4);
             }),
         cut("changes of the mode")
+            .with(PLAIN.withDirectWrites())
             .after(c -> c.put(0, 4))
             .during(c -> {
               c.setMode(CacheMode.WRITE_THROUGH);

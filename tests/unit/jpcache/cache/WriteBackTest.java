@@ -323,7 +323,8 @@ class WriteBackTest {
     Position end = logEnd();
     cache.setMode(CacheMode.WRITE_THROUGH);
     backing.hold();
-    Thread batch = Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
+    Thread batch =
+        Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
     awaitRequests(1);
     write(0, BLOCK, 'b'); // does not wait for it
     assertEquals(List.of(new Write(0, BLOCK)), backing.requests());
@@ -340,7 +341,8 @@ class WriteBackTest {
     cache.setMode(CacheMode.WRITE_THROUGH);
     backing.hold();
     write(0, BLOCK, 'b');
-    Thread batch = Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
+    Thread batch =
+        Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
     awaitWaiting(batch);
     assertEquals(1, backing.requests().size(), "write-back has begun: " + backing.requests());
     backing.release();
