@@ -45,6 +45,11 @@ public interface BackingDevice extends AutoCloseable {
 
   boolean readOnly();
 
+  /** How many requests it works on at once: more of them wait, and fewer leave it idle in part. */
+  default int queueDepth() {
+    return 32;
+  }
+
   /** Reads into memory, which is the device's until {@code done} is called. */
   void read(long offsetBytes, int lengthBytes, long address, Completion done);
 

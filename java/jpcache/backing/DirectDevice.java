@@ -92,6 +92,11 @@ final class DirectDevice implements BackingDevice {
   }
 
   @Override
+  public int queueDepth() {
+    return io.depth();
+  }
+
+  @Override
   public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
     int refusal = check(offsetBytes, lengthBytes);
     if (refusal != 0 || lengthBytes == 0) {

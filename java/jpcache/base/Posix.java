@@ -31,6 +31,7 @@ public final class Posix {
   public static final int MAP_SHARED = 1;
   public static final int MAP_PRIVATE = 2;
   public static final int MAP_ANONYMOUS = 0x20;
+  public static final int MADV_POPULATE_WRITE = 23;
 
   public static final int FALLOC_FL_KEEP_SIZE = 1;
   public static final int FALLOC_FL_PUNCH_HOLE = 2;
@@ -76,6 +77,8 @@ public final class Posix {
       Downcalls.withErrno("mmap", FunctionDescriptor.of(LONG, LONG, LONG, INT, INT, INT, LONG));
   private static final MethodHandle MUNMAP =
       Downcalls.withErrno("munmap", FunctionDescriptor.of(INT, LONG, LONG));
+  private static final MethodHandle MADVISE =
+      Downcalls.withErrno("madvise", FunctionDescriptor.of(INT, LONG, LONG, INT));
   private static final MethodHandle EVENTFD =
       Downcalls.withErrno("eventfd", FunctionDescriptor.of(INT, INT, INT));
   private static final MethodHandle EVENTFD_READ =
@@ -254,6 +257,16 @@ public final class Posix {
       MemorySegment state = Downcalls.errnoState();
       return Downcalls.orNegativeErrno(
           (int) MUNMAP.invokeExact(state, address, lengthBytes), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  public static int madvise(long address, long lengthBytes, int advice) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) MADVISE.invokeExact(state, address, lengthBytes, advice), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

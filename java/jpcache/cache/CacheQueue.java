@@ -9,6 +9,7 @@ import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.ExtentSink;
+import jpcache.block.ReadBatch;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.Layout;
@@ -337,6 +338,11 @@ final class CacheQueue implements BlockQueue {
   @Override
   public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
     reads.read(offsetBytes, lengthBytes, address, done);
+  }
+
+  @Override
+  public void readAll(ReadBatch batch) {
+    reads.readAll(batch);
   }
 
   @Override

@@ -41,8 +41,11 @@ class EngineStressTest {
   private static final int READERS = 4;
   private static final int MAX_READ_SECTORS = (4 << 20) / SECTOR;
 
+  /** As many as are kept in reserve: with fewer, nobody could tie up the rest. */
+  private static final int SEGMENTS_LEFT = 8;
+
   /** Ten times what the segments hold that are not tied up: each is recycled again and again. */
-  private static final long ENOUGH_SECTORS = 10L * (5 << 15);
+  private static final long ENOUGH_SECTORS = 10L * (SEGMENTS_LEFT << 15);
 
   private final AtomicIntegerArray handedOver = new AtomicIntegerArray(SECTORS);
   private final AtomicIntegerArray acknowledged = new AtomicIntegerArray(SECTORS);
@@ -73,7 +76,7 @@ class EngineStressTest {
       Cache cache = Cache.open(region, backing, options);
       BlockQueue hog = cache.openQueue();
       MemorySegment some = arena.allocate(4 << 20);
-      while (cache.segments().usedCount() < cache.segments().count() - 5) {
+      while (cache.segments().usedCount() < cache.segments().count() - SEGMENTS_LEFT) {
         hog.write(0, 4 << 20, some.address(), false, errno -> {});
       }
       Thread maintenance = start(() -> maintain(cache));

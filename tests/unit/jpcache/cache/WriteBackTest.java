@@ -77,7 +77,7 @@ class WriteBackTest {
   }
 
   private int writeBackAll() {
-    return writeBack.run(logEnd(), bytes -> {});
+    return writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {});
   }
 
   /** What the next batch asks of the device. */
@@ -233,7 +233,7 @@ class WriteBackTest {
     write(0, 16 * BLOCK, 'a');
     write(0, 16 * BLOCK, 'b');
     long[] told = {0};
-    assertEquals(0, writeBack.run(logEnd(), bytes -> told[0] += bytes));
+    assertEquals(0, writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> told[0] += bytes));
     assertEquals(2 * 16 * BLOCK, told[0]);
     assertEquals(2 * 16 * BLOCK, writeBack.writtenBackBytes());
   }
@@ -276,16 +276,16 @@ class WriteBackTest {
     Position late = logEnd();
     write(2 << 20, BLOCK, 'c');
     backing.fail(request -> request.equals(new Write(1 << 20, BLOCK)) ? Errno.EIO : 0);
-    assertEquals(Errno.EIO, writeBack.run(late, bytes -> {}));
+    assertEquals(Errno.EIO, writeBack.run(late, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals('b', backing.at(0), "the first try has written something of the later key");
     backing.fail(request -> 0);
     backing.forgetRequests();
-    assertEquals(0, writeBack.run(early, bytes -> {}));
+    assertEquals(0, writeBack.run(early, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(
         List.of(new Write(0, BLOCK), new Write(1 << 20, BLOCK), new Flush()), backing.requests());
     assertEquals(late, cache.tails().dirtyTail());
 
-    assertEquals(0, writeBack.run(late, bytes -> {}), "and not for ever");
+    assertEquals(0, writeBack.run(late, BatchSize.LEAST_BYTES, bytes -> {}), "and not for ever");
     assertEquals(late, cache.tails().dirtyTail());
   }
 
@@ -308,7 +308,7 @@ class WriteBackTest {
     write(0, BLOCK, 'b');
     assertEquals('b', backing.at(0));
     backing.forgetRequests();
-    assertEquals(0, writeBack.run(before, bytes -> {}));
+    assertEquals(0, writeBack.run(before, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(List.of(new Write(BLOCK, BLOCK), new Flush()), backing.requests());
     assertEquals('b', backing.at(0));
     assertEquals('a', backing.at(BLOCK));
@@ -323,7 +323,7 @@ class WriteBackTest {
     Position end = logEnd();
     cache.setMode(CacheMode.WRITE_THROUGH);
     backing.hold();
-    Thread batch = Thread.ofPlatform().start(() -> writeBack.run(end, bytes -> {}));
+    Thread batch = Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
     awaitRequests(1);
     write(0, BLOCK, 'b'); // does not wait for it
     assertEquals(List.of(new Write(0, BLOCK)), backing.requests());
@@ -340,7 +340,7 @@ class WriteBackTest {
     cache.setMode(CacheMode.WRITE_THROUGH);
     backing.hold();
     write(0, BLOCK, 'b');
-    Thread batch = Thread.ofPlatform().start(() -> writeBack.run(end, bytes -> {}));
+    Thread batch = Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
     awaitWaiting(batch);
     assertEquals(1, backing.requests().size(), "write-back has begun: " + backing.requests());
     backing.release();
