@@ -159,16 +159,9 @@ final class Computer implements HistoryWorld, AutoCloseable {
     if (!writesDirectly()) {
       known.model.flushed(known.model.floors());
     }
-    doubtAfterFailures();
     dropEngine();
-  }
-
-  /** A flush has failed, and the next process cannot know. */
-  private void doubtAfterFailures() {
-    Cache ended = cache;
-    if (ended != null && writesDirectly() && ended.directWrites().flushes().failures() > 0) {
-      known.model.doubt();
-    }
+    backing.dropForgotten(); // the next process could not know
+    known.model.doubtEnds();
   }
 
   /** The process is killed; the power lasts. */
@@ -210,7 +203,6 @@ final class Computer implements HistoryWorld, AutoCloseable {
 
   /** To be called once after the cut. */
   AfterCut afterCut() {
-    doubtAfterFailures();
     known.prefix.excuse(backing.written());
     dropEngine();
     return new AfterCut(pmem.remains(), backing.aftermath(), known);
@@ -223,7 +215,7 @@ final class Computer implements HistoryWorld, AutoCloseable {
     after.backing.leave(chance);
     power.stay();
     known = after.knowledge.copy();
-    known.model.powerCut();
+    known.model.doubtEnds();
     findingsLast = true;
   }
 
@@ -237,6 +229,7 @@ final class Computer implements HistoryWorld, AutoCloseable {
     after.backing.leaveUnflushed();
     power.stay();
     known = after.knowledge.copy();
+    known.model.doubtEnds();
     findingsLast = !writesDirectly();
   }
 

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import jpcache.base.Crc32c;
@@ -20,7 +19,9 @@ import org.junit.jupiter.api.io.TempDir;
 /** Who opens a cache whose replay takes long is told how far it is. */
 class LongReplayTest {
   private static final int KEY_BYTES = Layout.SUBTREE_BYTES;
-  private static final double REPLAY_NANOS = 2.5e9;
+  private static final int BLOCK = 4096;
+  private static final int DATA_SEGMENT = 1;
+  private static final double REPLAY_NANOS = 1.5e9;
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
@@ -29,7 +30,7 @@ class LongReplayTest {
 
   /**
    * A small log takes long where data crc is on and its keys are large: the data of each is read.
-   * All of them point to the same 4 MiB.
+   * All of them point to the same bytes, a block apart in turn, or it would be read once.
    */
   @Test
   void serveTellsHowManyKeysHaveBeenReplayedWhenItTakesOverASecond() {
@@ -53,14 +54,18 @@ class LongReplayTest {
   /** Of so many keys that this machine needs some seconds to read their data. */
   private static int writeLog(Path cache) {
     try (MediaBuilder builder = MediaBuilder.open(cache, true)) {
-      MemorySegment data = builder.media().asSlice(MediaBuilder.dataOffset(1), KEY_BYTES);
-      data.fill((byte) 'x');
+      long dataOffset = MediaBuilder.dataOffset(DATA_SEGMENT);
+      builder.media().asSlice(dataOffset, KEY_BYTES + BLOCK).fill((byte) 'x');
+      MemorySegment data = builder.media().asSlice(dataOffset, KEY_BYTES);
       Crc32c crc = new Crc32c();
       int dataCrc = crc.of(data.address(), KEY_BYTES);
-      long generation = CacheMedia.read(cache.toString(), builder.view()).segments().generation(1);
-      LogKey key = new LogKey(0, KEY_BYTES, 0, 1, 0, generation, dataCrc);
+      long generation =
+          CacheMedia.read(cache.toString(), builder.view()).segments().generation(DATA_SEGMENT);
       LogKey[] full = new LogKey[Layout.KSET_MAX_KEYS];
-      Arrays.fill(full, key);
+      for (int key = 0; key < full.length; key++) {
+        int place = key % 2 * BLOCK;
+        full[key] = new LogKey(0, KEY_BYTES, 0, DATA_SEGMENT, place, generation, dataCrc);
+      }
       int ksets = (int) Math.ceil(REPLAY_NANOS / full.length / nanosPerKey(crc, data));
       int at = 0;
       for (int kset = 0; kset < ksets; kset++) {

@@ -332,10 +332,10 @@ final class EngineHistory implements HistoryWorld, AutoCloseable {
     boolean powerCut = random.nextBoolean();
     if (powerCut) {
       backing.crash();
-      model.powerCut();
-    } else if (cache.directWrites().flushes().failures() > 0) {
-      model.doubt(); // the next process cannot know
+    } else {
+      backing.dropForgotten(); // the next process could not know
     }
+    model.doubtEnds();
     boolean wasFaulty = faulty;
     backing.fail(0);
     media.check(cache, orderly, powerCut || !writesDirectly());

@@ -145,6 +145,10 @@ public final class SimBacking implements BackingDevice {
           });
     }
     unflushed.clear();
+    showMedium();
+  }
+
+  private void showMedium() {
     ahead.stream()
         .forEach(sector -> {
           long at = (long) sector * SECTOR;
@@ -152,6 +156,15 @@ public final class SimBacking implements BackingDevice {
           MemorySegment.copy(medium.bytes(), at, current.bytes(), at, SECTOR);
         });
     ahead.clear();
+  }
+
+  /**
+   * What failed flushes have forgotten is not shown any more, as when a system needs the memory.
+   * Until then a process that comes later reads it, and cannot know that it is nowhere else.
+   */
+  public synchronized void dropForgotten() {
+    showMedium();
+    unflushed.forEach(this::show);
   }
 
   private void settle(Unflushed write, int sector, int lengthBytes) {

@@ -198,7 +198,7 @@ final class HistoryModel {
     doubtAt = tick;
   }
 
-  /** Whether a flush has failed since the power was last cut. */
+  /** Whether a flush has failed, and what that has lost has not come out yet. */
   synchronized boolean isInDoubt() {
     return doubtAt > 0;
   }
@@ -296,8 +296,8 @@ final class HistoryModel {
 
   // ---- crashes ----
 
-  /** The power is cut, so whatever was in doubt comes out. */
-  synchronized void powerCut() {
+  /** The device shows nothing that it has forgotten: whatever was in doubt comes out. */
+  synchronized void doubtEnds() {
     doubtAt = 0;
   }
 

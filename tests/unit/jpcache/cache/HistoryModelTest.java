@@ -130,7 +130,7 @@ class HistoryModelTest {
     model.doubt();
     model.flushed(model.floors());
     assertTrue(survives(FIRST_CONTENT));
-    model.powerCut();
+    model.doubtEnds();
     model.restart(SECTOR, model.survivor(SECTOR, write), true);
     assertFalse(survives(FIRST_CONTENT), "it has come out");
   }
