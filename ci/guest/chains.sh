@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Caches that are written here and in the guest, chain after chain: $shm/N holds the devices of chain N, $work/N
 # what is known of it. Sourced with lib.sh.
-images=0 bytes=0 wrapped=0 discards=0
+images=0 bytes=0 wrapped=0 discards=0 files=0 verified=0
 backing_bytes=$((128 << 20))
 
 dump_status() { "$jpcache" dump --cache "$1" | sed -n 's/^ *status: //p'; }
@@ -52,23 +52,51 @@ boot() { # what for, then the guest's arguments
 
 # What both see in the media of all chains, and whether it is what was promised.
 compare() {
-  local k media before after want
+  look_ours
+  keep_promises
+  copy_all
+  look_kernel
+  agree
+}
+
+# jpcache's view of each; its fsck finds nothing.
+look_ours() {
+  local k media
   for ((k = 0; k < chains; k++)); do
     media=$shm/$k
     "$jpcache" fsck --cache "$media/pmem" --backing "$media/backing" >"$work/fsck.out" 2>&1 ||
       fail "chain $k: fsck: $(grep -v '^phase' "$work/fsck.out")"
     "$jpcache" view --cache "$media/pmem" --backing "$media/backing" >"$media/view" || fail "chain $k: no view"
-    if [ -s "$work/$k/journal" ]; then
-      "$work/load" check "$work/$k/journal" "$media/before" "$media/view" >"$work/check.out" 2>&1 ||
-        fail "chain $k: what was durable is not there: $(cat "$work/check.out")"
-      say "  chain $k:$(sed 's/^load://' "$work/check.out")"
-      discards=$((discards + $(sed -n 's/.* zeroed, \([0-9]*\) discarded.*/\1/p' "$work/check.out")))
-    fi
-    cp --sparse=always "$media/pmem" "$media/pmem.copy"
-    cp "$media/backing" "$media/backing.copy"
   done
+}
+
+# The views hold what was durable in this round.
+keep_promises() {
+  local k
+  for ((k = 0; k < chains; k++)); do
+    "$work/load" check "$work/$k/journal" "$shm/$k/before" "$shm/$k/view" >"$work/check.out" 2>&1 ||
+      fail "chain $k: what was durable is not there: $(cat "$work/check.out")"
+    say "  chain $k:$(sed 's/^load://' "$work/check.out")"
+    discards=$((discards + $(sed -n 's/.* zeroed, \([0-9]*\) discarded.*/\1/p' "$work/check.out")))
+  done
+}
+
+copy_all() {
+  local k
+  for ((k = 0; k < chains; k++)); do
+    cp --sparse=always "$shm/$k/pmem" "$shm/$k/pmem.copy"
+    cp "$shm/$k/backing" "$shm/$k/backing.copy"
+  done
+}
+
+look_kernel() {
   devices pmem.copy backing.copy
   boot "the kernel attaches copies" look "$chains"
+}
+
+# Both views are the same, and so are their words for the state: before the kernel collected garbage, and after.
+agree() {
+  local k media before after want
   for ((k = 0; k < chains; k++)); do
     media=$shm/$k
     cmp "$media/view" "$media/copied" >"$work/cmp.out" 2>&1 || fail "chain $k: the kernel reads other data: $(cat "$work/cmp.out")"

@@ -1,11 +1,15 @@
 # shellcheck shell=bash
 # The part of ci/guest/parity in which jpcache runs in the guest, on real DAX; see in/dax.
 
+# The sum of the numbers before these words in what the guest said.
+total() { awk -v words="$1" '$0 ~ words { sub(" " words ".*", ""); sum += $NF } END { print sum + 0 }' "$work/dax/output"; }
+
 stage() {
   local said
   "$here/run" --quiet --share "$work/dax" --timeout 900 --nvdimm "$shm/nv0" --nvdimm "$shm/nv1" --pmem "$shm/raw" \
     --disk "$shm/a" --disk "$shm/b" --disk "$shm/c" "$here/in/dax" "$@" || fail "dax $1: $(tail -n 40 "$work/dax/output")"
   grep '^  ' "$work/dax/output" || :
+  files=$((files + $(total 'files are what they were'))) verified=$((verified + $(total 'MiB are what fio wrote')))
   said=$(complaints "$work/dax/console")
   [ -z "$said" ] || fail "dax $1: the kernel says: $said"
 }

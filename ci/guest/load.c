@@ -355,9 +355,9 @@ static int check(const char *journal_path, const char *before_path, const char *
     else if ((want & 1 || zero_later[s]) && is_zero(found)) ++*(want & 1 ? &kept : &later);
     else if (!want && !memcmp(found, before + s * SECTOR, SECTOR)) same++;
     else if (wrong++ < 5)
-      fprintf(stderr, "load: sector %" PRIu64 ": holds %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 "; durable was %s %" PRIu64 "\n",
+      fprintf(stderr, "load: sector %" PRIu64 ": holds %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 "; durable before: %s %" PRId64 "\n",
               s, found[0], found[1], found[2], found[3],
-              !want ? "nothing, yet it changed:" : want & 1 ? "zeros of operation" : "operation", want / 2 - 1);
+              !want ? "nothing, operation" : want & 1 ? "the zeros of operation" : "operation", (int64_t)(want / 2) - 1);
   }
   printf("load: seed %" PRIu64 ": %" PRIu64 " durable operations, %" PRIu64 " of them zeroed, %" PRIu64 " discarded; sectors: %" PRIu64 " as the last one left them, %" PRIu64
          " of later ones, %" PRIu64 " untouched, %" PRIu64 " wrong\n", shape.seed, durable, zeroed, discarded, kept, later, same, wrong);

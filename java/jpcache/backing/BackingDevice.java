@@ -45,6 +45,11 @@ public interface BackingDevice extends AutoCloseable {
 
   boolean readOnly();
 
+  /** How many requests it works on at once: more of them wait, and fewer leave it idle in part. */
+  default int queueDepth() {
+    return 32;
+  }
+
   /** Reads into memory, which is the device's until {@code done} is called. */
   void read(long offsetBytes, int lengthBytes, long address, Completion done);
 
@@ -62,6 +67,26 @@ public interface BackingDevice extends AutoCloseable {
    */
   default void zero(long offsetBytes, long lengthBytes, boolean unmap, Completion done) {
     ZeroWrites.start(this, offsetBytes, lengthBytes, done);
+  }
+
+  /**
+   * Where the first hole of a range begins that the device knows of: nothing is stored there, and
+   * it reads as zeros, until something that has not completed before this call is written there.
+   * Does not wait for I/O.
+   *
+   * @return a multiple of {@link #blockBytes}; {@code toBytes} if there is none, or nobody knows
+   */
+  default long nextHole(long fromBytes, long toBytes) {
+    return toBytes;
+  }
+
+  /**
+   * Where a hole that begins at {@code fromBytes} ends.
+   *
+   * @return a multiple of {@link #blockBytes}; {@code fromBytes} if there is no hole any more
+   */
+  default long nextData(long fromBytes, long toBytes) {
+    return fromBytes;
   }
 
   /**

@@ -2,6 +2,7 @@ package jpcache.backing;
 
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.function.LongSupplier;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 
@@ -31,6 +32,7 @@ final class DirectDevice implements BackingDevice {
   private final BounceBuffers buffers = new BounceBuffers();
   private final WriteOrder writeOrder = new WriteOrder();
   private final Flushes flushes;
+  private final Holes holes;
   private final ZeroRange.Unsupported cannotZero = new ZeroRange.Unsupported();
 
   /**
@@ -56,6 +58,7 @@ final class DirectDevice implements BackingDevice {
     this.plain = new Transfer.Descriptor(plainFd, 1);
     this.release = release;
     this.flushes = new Flushes(io, plainFd);
+    this.holes = new Holes(plainFd, geometry.blockBytes());
   }
 
   @Override
@@ -86,6 +89,11 @@ final class DirectDevice implements BackingDevice {
   @Override
   public boolean readOnly() {
     return readOnly;
+  }
+
+  @Override
+  public int queueDepth() {
+    return io.depth();
   }
 
   @Override
@@ -156,6 +164,27 @@ final class DirectDevice implements BackingDevice {
       parts.complete(0);
     } else {
       new OrderedZero(from, to, unmap, parts).enter();
+    }
+  }
+
+  @Override
+  public long nextHole(long fromBytes, long toBytes) {
+    return whileOpen(toBytes, () -> holes.nextHole(fromBytes, toBytes));
+  }
+
+  @Override
+  public long nextData(long fromBytes, long toBytes) {
+    return whileOpen(fromBytes, () -> holes.nextData(fromBytes, toBytes));
+  }
+
+  private long whileOpen(long otherwise, LongSupplier question) {
+    if (!inFlight.enter()) {
+      return otherwise;
+    }
+    try {
+      return question.getAsLong();
+    } finally {
+      inFlight.leave();
     }
   }
 

@@ -31,6 +31,11 @@ final class PooledIo implements RawIo {
   }
 
   @Override
+  public int depth() {
+    return threads.getCorePoolSize();
+  }
+
+  @Override
   public void read(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
     submit(() -> done.ended((int) Posix.pread(fd, address, lengthBytes, offsetBytes)));
   }

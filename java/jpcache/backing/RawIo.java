@@ -21,6 +21,9 @@ interface RawIo extends AutoCloseable {
     void ended(int result);
   }
 
+  /** How many calls the kernel is given at once. */
+  int depth();
+
   /** pread(2) into memory that stays the system's until it has ended. */
   void read(int fd, long offsetBytes, int lengthBytes, long address, Result done);
 

@@ -48,9 +48,13 @@ final class Ring implements AutoCloseable {
   private static final long SYS_ENTER = 426;
 
   private static final int PARAMS_BYTES = 120;
+  private static final int SETUP_TASKRUN_FLAG = 1 << 9;
   private static final int SETUP_SINGLE_ISSUER = 1 << 12;
   private static final int SETUP_DEFER_TASKRUN = 1 << 13;
   private static final int ENTER_GETEVENTS = 1;
+
+  /** In the submission queue's flags: requests have ended, and enter will tell of them. */
+  private static final int SQ_TASKRUN = 1 << 2;
 
   /** One mapping holds both queues (Linux 5.4). */
   private static final int FEATURE_SINGLE_MMAP = 1;
@@ -84,6 +88,7 @@ final class Ring implements AutoCloseable {
   private final int entryMask;
   private final long submittedHead;
   private final long submittedTail;
+  private final long submissionFlags;
   private final long completedHead;
   private final long completedTail;
   private final int completedMask;
@@ -100,6 +105,7 @@ final class Ring implements AutoCloseable {
     this.entries = entries;
     submittedHead = params.get(JAVA_INT, 40);
     submittedTail = params.get(JAVA_INT, 44);
+    submissionFlags = params.get(JAVA_INT, 56);
     entryMask = rings.get(JAVA_INT, params.get(JAVA_INT, 48));
     entryCount = params.get(JAVA_INT, 0);
     completedHead = params.get(JAVA_INT, 80);
@@ -124,7 +130,8 @@ final class Ring implements AutoCloseable {
   static Ring open(int wantedEntries) throws UnavailableException {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment params = arena.allocate(PARAMS_BYTES, Long.BYTES);
-      int fd = setup(wantedEntries, SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN, params);
+      int flags = SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG;
+      int fd = setup(wantedEntries, flags, params);
       if (fd == -Errno.EINVAL) {
         fd = setup(wantedEntries, 0, params); // before Linux 6.1
       }
@@ -233,6 +240,11 @@ final class Ring implements AutoCloseable {
       toldTail += (int) result;
     }
     return (int) result;
+  }
+
+  /** Whether requests have ended of which {@link #enter} would tell without waiting. */
+  boolean hasWork() {
+    return hasCompletion() || ((int) INDEX.getOpaque(rings, submissionFlags) & SQ_TASKRUN) != 0;
   }
 
   /** Whether a completion can be taken. */

@@ -36,6 +36,7 @@ final class UringIo implements RawIo {
   private static final long WAKE = -1;
 
   private final int wakeFd;
+  private final int slotCount;
   private final Thread thread;
 
   /** Guards the fields below it. */
@@ -57,6 +58,7 @@ final class UringIo implements RawIo {
 
   private UringIo(int wakeFd, int slots, CompletableFuture<Void> opened) {
     this.wakeFd = wakeFd;
+    this.slotCount = slots;
     thread =
         Thread.ofPlatform().daemon().name("backing-ring").unstarted(() -> serve(slots, opened));
   }
@@ -85,6 +87,11 @@ final class UringIo implements RawIo {
       throw e;
     }
     return io;
+  }
+
+  @Override
+  public int depth() {
+    return slotCount;
   }
 
   @Override
@@ -204,10 +211,13 @@ final class UringIo implements RawIo {
       }
     }
 
-    /** Who is told that requests have ended often has the next ones ready, in a moment. */
+    /**
+     * Who is told that requests have ended often has the next ones ready, in a moment. Meanwhile
+     * others may end, and those who wait for them come first.
+     */
     private void awaitFollowers() {
       long start = System.nanoTime();
-      while (waitingCount == 0 && System.nanoTime() - start < FOLLOWERS_NANOS) {
+      while (waitingCount == 0 && !ring.hasWork() && System.nanoTime() - start < FOLLOWERS_NANOS) {
         Thread.onSpinWait();
       }
     }

@@ -31,10 +31,15 @@ public final class Posix {
   public static final int MAP_SHARED = 1;
   public static final int MAP_PRIVATE = 2;
   public static final int MAP_ANONYMOUS = 0x20;
+  public static final int MADV_POPULATE_WRITE = 23;
 
   public static final int FALLOC_FL_KEEP_SIZE = 1;
   public static final int FALLOC_FL_PUNCH_HOLE = 2;
   public static final int FALLOC_FL_ZERO_RANGE = 0x10;
+
+  public static final int SEEK_END = 2;
+  public static final int SEEK_DATA = 3;
+  public static final int SEEK_HOLE = 4;
 
   public static final int LOCK_SH = 1;
   public static final int LOCK_EX = 2;
@@ -56,6 +61,8 @@ public final class Posix {
       Downcalls.plain("posix_fallocate", FunctionDescriptor.of(INT, INT, LONG, LONG));
   private static final MethodHandle FALLOCATE =
       Downcalls.withErrno("fallocate", FunctionDescriptor.of(INT, INT, INT, LONG, LONG));
+  private static final MethodHandle LSEEK =
+      Downcalls.withErrno("lseek", FunctionDescriptor.of(LONG, INT, LONG, INT));
   private static final MethodHandle FLOCK =
       Downcalls.withErrno("flock", FunctionDescriptor.of(INT, INT, INT));
   private static final MethodHandle FCNTL =
@@ -70,6 +77,8 @@ public final class Posix {
       Downcalls.withErrno("mmap", FunctionDescriptor.of(LONG, LONG, LONG, INT, INT, INT, LONG));
   private static final MethodHandle MUNMAP =
       Downcalls.withErrno("munmap", FunctionDescriptor.of(INT, LONG, LONG));
+  private static final MethodHandle MADVISE =
+      Downcalls.withErrno("madvise", FunctionDescriptor.of(INT, LONG, LONG, INT));
   private static final MethodHandle EVENTFD =
       Downcalls.withErrno("eventfd", FunctionDescriptor.of(INT, INT, INT));
   private static final MethodHandle EVENTFD_READ =
@@ -165,6 +174,20 @@ public final class Posix {
     }
   }
 
+  /**
+   * lseek(2). It moves the descriptor's position, which does not matter to who reads by {@link
+   * #pread}.
+   */
+  public static long lseek(int fd, long offsetBytes, int whence) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (long) LSEEK.invokeExact(state, fd, offsetBytes, whence), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
   public static int flock(int fd, int operation) {
     try {
       MemorySegment state = Downcalls.errnoState();
@@ -234,6 +257,16 @@ public final class Posix {
       MemorySegment state = Downcalls.errnoState();
       return Downcalls.orNegativeErrno(
           (int) MUNMAP.invokeExact(state, address, lengthBytes), state);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  public static int madvise(long address, long lengthBytes, int advice) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      return Downcalls.orNegativeErrno(
+          (int) MADVISE.invokeExact(state, address, lengthBytes, advice), state);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

@@ -23,6 +23,13 @@ public interface BlockQueue extends AutoCloseable {
    */
   void read(long offsetBytes, int lengthBytes, long address, Completion done);
 
+  /** The same for some reads at once; the batch itself is the caller's again when this returns. */
+  default void readAll(ReadBatch batch) {
+    for (int i = 0; i < batch.count(); i++) {
+      read(batch.offsetBytes(i), batch.lengthBytes(i), batch.address(i), batch.completion(i));
+    }
+  }
+
   /**
    * Writes from memory at {@code address}, which must not change before {@link #commit} returns.
    * {@code done} is called by {@link #commit}, or before this returns if the write fails at once.

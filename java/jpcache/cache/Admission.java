@@ -1,6 +1,7 @@
 package jpcache.cache;
 
 import java.util.concurrent.atomic.AtomicLong;
+import jpcache.media.Layout;
 
 /**
  * Lets writes into a nearly full cache as fast as write-back goes, and no faster.
@@ -14,17 +15,23 @@ import java.util.concurrent.atomic.AtomicLong;
  * <p>While the reserve is whole, a write costs one volatile read here. Any thread; no locks.
  */
 final class Admission {
-  /** Beside the lanes' segments: those that one batch of write-back will free, and the log's. */
-  private static final int SEGMENTS_BESIDE_LANES = 2;
+  /** For the log, and for what a batch begins and ends in. */
+  private static final int MORE_SEGMENTS = 2;
 
   private final SegmentTable segments;
   private final int reserveSegments;
+  private final long mostEarnedBytes;
   private final AtomicLong earnedBytes = new AtomicLong();
   private volatile boolean nothingToEarn;
 
-  Admission(SegmentTable segments, int lanes) {
+  /**
+   * @param batchBytes what write-back frees at once, at most
+   */
+  Admission(SegmentTable segments, int lanes, long batchBytes) {
     this.segments = segments;
-    reserveSegments = Math.min(lanes + SEGMENTS_BESIDE_LANES, segments.count() / 4);
+    mostEarnedBytes = batchBytes;
+    int batchSegments = (int) (batchBytes / Layout.SEGMENT_DATA_BYTES);
+    reserveSegments = Math.min(lanes + batchSegments + MORE_SEGMENTS, segments.count() / 4);
   }
 
   /** Whether so few segments are free that writes are admitted only as room is earned. */
@@ -59,7 +66,7 @@ final class Admission {
   void earn(long bytes) {
     if (isScarce()) {
       earnedBytes.accumulateAndGet(
-          bytes, (earned, more) -> Math.min(earned + more, WriteBack.BATCH_BYTES));
+          bytes, (earned, more) -> Math.min(earned + more, mostEarnedBytes));
     } else {
       earnedBytes.set(0);
     }
@@ -78,6 +85,6 @@ final class Admission {
 
   /** There is nothing that write-back could do for those who wait: forgives what is owed. */
   void earnEnough() {
-    earnedBytes.set(WriteBack.BATCH_BYTES);
+    earnedBytes.set(mostEarnedBytes);
   }
 }

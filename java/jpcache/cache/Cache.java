@@ -114,7 +114,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     Position dirtyTail = summary.dirtyTailOnLog() ? media.dirtyTail() : media.keyTail();
     tails = new Tails(metadata, media.keyTail(), dirtyTail);
     dirtyBytesAtStart = summary.dirtyBytes();
-    admission = new Admission(segments, options.lanes());
+    admission = new Admission(segments, options.lanes(), BatchSize.mostBytes(capacityBytes()));
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     prefetches = new Prefetches(this);
@@ -554,7 +554,12 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** What the backing device does not have, in percent of all that the cache could hold. */
   int dirtyPercent() {
-    return (int) (100 * dirtyBytes() / ((long) segments.count() * Layout.SEGMENT_DATA_BYTES));
+    return (int) (100 * dirtyBytes() / capacityBytes());
+  }
+
+  /** How much data the segments could hold. */
+  long capacityBytes() {
+    return (long) segments.count() * Layout.SEGMENT_DATA_BYTES;
   }
 
   /** What the log has brought and write-back has not dealt with. */

@@ -39,13 +39,13 @@ public record CacheOptions(
   }
 
   /**
-   * A lane for each processor, every acknowledgement durable; written back after five seconds, or
-   * when a quarter of the cache is dirty; not filled by streams of more than 4 MiB; half of what is
+   * A lane for each processor, every acknowledgement durable; written back after half a minute, or
+   * when half of the cache is dirty; not filled by streams of more than 4 MiB; half of what is
    * collected may stay.
    */
   public static CacheOptions defaults() {
     int lanes = Math.clamp(Runtime.getRuntime().availableProcessors(), 1, MAX_LANES);
-    return new CacheOptions(lanes, Durability.ACK, 5_000, 25, 4 << 20, 50);
+    return new CacheOptions(lanes, Durability.ACK, 30_000, 50, 4 << 20, 50);
   }
 
   public CacheOptions withLanes(int count) {

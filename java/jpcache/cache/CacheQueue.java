@@ -9,6 +9,7 @@ import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.ExtentSink;
+import jpcache.block.ReadBatch;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.Layout;
@@ -340,13 +341,18 @@ final class CacheQueue implements BlockQueue {
   }
 
   @Override
+  public void readAll(ReadBatch batch) {
+    reads.readAll(batch);
+  }
+
+  @Override
   public void prefetch(long offsetBytes, long lengthBytes, Completion done) {
     cache.prefetches().add(offsetBytes, lengthBytes, done);
   }
 
   @Override
   public void describe(long offsetBytes, long lengthBytes, ExtentSink sink) {
-    new Description(map, cache.zeros(), sink).tell(offsetBytes, lengthBytes);
+    new Description(map, cache.zeros(), cache.backing(), sink).tell(offsetBytes, lengthBytes);
   }
 
   @Override

@@ -2,6 +2,7 @@ package jpcache.cache;
 
 import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 
+import jpcache.backing.BackingDevice;
 import jpcache.block.ExtentSink;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
@@ -12,11 +13,13 @@ import jpcache.extent.Subtree;
  * Tells a sink what a range of the device consists of; neighbours of one kind as one extent.
  *
  * <p>For one range and one thread. A subtree at a time is looked at, with its lock, and told of
- * without.
+ * without. Of what the cache does not hold the backing device is asked, afterwards: what was
+ * written there before, and left the cache before the look, it has, so its hole is one.
  */
 final class Description {
   private final ExtentMap map;
   private final ZeroExtents zeros;
+  private final BackingDevice backing;
   private final ExtentSink sink;
   private final ExtentList extents = new ExtentList();
 
@@ -25,9 +28,10 @@ final class Description {
   private int flags;
   private boolean enough;
 
-  Description(ExtentMap map, ZeroExtents zeros, ExtentSink sink) {
+  Description(ExtentMap map, ZeroExtents zeros, BackingDevice backing, ExtentSink sink) {
     this.map = map;
     this.zeros = zeros;
+    this.backing = backing;
     this.sink = sink;
   }
 
@@ -56,7 +60,7 @@ final class Description {
     for (int i = 0; i < extents.size() && !enough; i++) {
       long extent = extents.get(i);
       long start = subtreeStart + Extent.startBytes(extent);
-      add(start - at, 0);
+      tellUncached(at, start);
       add(
           Extent.lengthBytes(extent),
           ExtentSink.CACHED
@@ -64,7 +68,22 @@ final class Description {
               | (zeros.holds(extent) ? ExtentSink.ZERO : 0));
       at = start + Extent.lengthBytes(extent);
     }
-    add(to - at, 0);
+    tellUncached(at, to);
+  }
+
+  private void tellUncached(long from, long to) {
+    long at = from;
+    while (at < to && !enough) {
+      long hole = backing.nextHole(at, to);
+      long data = hole < to ? backing.nextData(hole, to) : to;
+      add(hole - at, 0);
+      add(data - hole, ExtentSink.HOLE | ExtentSink.ZERO);
+      if (data == hole && hole < to) { // it has just been written
+        add(to - hole, 0);
+        return;
+      }
+      at = data;
+    }
   }
 
   private void add(long moreBytes, int itsFlags) {

@@ -37,7 +37,7 @@ final class DirtyDataCheck {
   private final CacheMedia media;
   private final ExtentMap map;
   private final @Nullable KeyData keyData;
-  private int[] dataCrcs = new int[WriteBack.BATCH_KEYS];
+  private int[] dataCrcs = new int[WriteBack.KEYS_PER_MIB];
   private final ExtentList extents = new ExtentList();
   private final Set<Long> told = new HashSet<>();
 

@@ -33,10 +33,9 @@ import jpcache.media.Position;
  * <p>Kernel counterpart: {@code cache_gc.c: pcache_cache_gc_fn}.
  */
 final class GarbageCollector {
-  /** Between two updates of key_tail: more than write-back brings in one batch. */
-  private static final int BATCH_KEYS = 2 * WriteBack.BATCH_KEYS;
-
-  private static final long BATCH_BYTES = 2 * WriteBack.BATCH_BYTES;
+  // Between two updates of key_tail: some milliseconds.
+  private static final int BATCH_KEYS = 16 << 10;
+  private static final long BATCH_BYTES = 32L << 20;
 
   private final CacheMedia media;
   private final ExtentMap map;

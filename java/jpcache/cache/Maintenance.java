@@ -27,10 +27,14 @@ public final class Maintenance {
   /** So long after a direct write the backing device is flushed. */
   private static final long DIRECT_AGE_NANOS = TimeUnit.SECONDS.toNanos(1);
 
+  /** Less than one run of the collector frees, so that it keeps up with write-back. */
+  private static final long BYTES_TO_COLLECT_AFTER = 16L << 20;
+
   private final Cache cache;
   private final WriteBack writeBack;
   private final GarbageCollector collector;
   private final CacheQueue backlogQueue;
+  private final BatchSize batchSize;
   private final Queue<Drain> drains = new ConcurrentLinkedQueue<>();
 
   /** All before this place was logged at the mark's time, or earlier. */
@@ -39,6 +43,9 @@ public final class Maintenance {
   private long markNanos;
   private long ksetsClosedNanos;
   private long directSinceNanos;
+  private long earnedSinceCollected;
+  private long batchBeganNanos;
+  private long batchBytes;
   private long retryPauseNanos;
   private long retryAtNanos;
 
@@ -51,6 +58,7 @@ public final class Maintenance {
     this.writeBack = writeBack;
     this.collector = collector;
     backlogQueue = new CacheQueue(cache, 0);
+    batchSize = new BatchSize(cache.capacityBytes());
     mark = cache.log().head().position();
     markNanos = nowNanos;
     ksetsClosedNanos = nowNanos;
@@ -74,6 +82,10 @@ public final class Maintenance {
    * @return in how many nanoseconds there is more to do; 0 for at once
    */
   public long step(long nowNanos) {
+    if (batchBytes > 0) {
+      batchSize.took(batchBytes, nowNanos - batchBeganNanos);
+      batchBytes = 0;
+    }
     long next = Math.min(closeAgedKsets(nowNanos), flushDirectWrites(nowNanos));
     beginDrains(nowNanos);
     boolean got = false;
@@ -95,7 +107,7 @@ public final class Maintenance {
     }
     Position end = cache.log().head().position();
     while (!cache.tails().dirtyTail().equals(end)) {
-      int errno = writeBack.run(end, bytes -> {});
+      int errno = writeBack.run(end, batchSize.bytes(), bytes -> {});
       if (errno != 0) {
         failed(errno, System.nanoTime());
         return errno;
@@ -252,11 +264,13 @@ public final class Maintenance {
     if (!all && nowNanos - markNanos < ageNanos) {
       return markNanos + ageNanos - nowNanos;
     }
-    int errno = writeBack.run(all ? head : mark, this::earned);
+    int errno = writeBack.run(all ? head : mark, batchSize.bytes(), this::earned);
     if (errno != 0) {
       failed(errno, nowNanos);
       return retryPauseNanos;
     }
+    batchBeganNanos = nowNanos;
+    batchBytes = writeBack.batchBytes();
     retryPauseNanos = 0;
     lastErrno = 0;
     cache.admission().setDeviceFails(false);
@@ -279,9 +293,17 @@ public final class Maintenance {
     return cache.backlog().serve(backlogQueue) ? 0 : Long.MAX_VALUE;
   }
 
-  /** Write-back has got on, and with it those who wait. */
+  /**
+   * Write-back has got on, and with it those who wait. A batch can take a second; what earlier ones
+   * have brought to the device makes room meanwhile.
+   */
   private void earned(long bytes) {
     cache.admission().earn(bytes);
+    earnedSinceCollected += bytes;
+    if (earnedSinceCollected >= BYTES_TO_COLLECT_AFTER && cache.needsRoom()) {
+      earnedSinceCollected = 0;
+      collector.run();
+    }
     cache.backlog().serve(backlogQueue);
   }
 

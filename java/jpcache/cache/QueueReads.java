@@ -10,6 +10,7 @@ import java.util.List;
 import jpcache.base.Completion;
 import jpcache.base.Crc32c;
 import jpcache.base.Errno;
+import jpcache.block.ReadBatch;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
@@ -41,7 +42,12 @@ import org.jspecify.annotations.Nullable;
 final class QueueReads {
   private static final Logger LOG = System.getLogger(QueueReads.class.getName());
 
+  // What copying an extent may end with, beside 0.
   private static final int LOOK_AGAIN = -1;
+  private static final int DAMAGED = -2;
+
+  /** In place of an extent. */
+  private static final long NOT_FOUND = -1;
 
   private final Cache cache;
   private final PmemRegion region;
@@ -62,13 +68,26 @@ final class QueueReads {
   private final ExtentList scratch = new ExtentList();
   private final List<Fill> holes = new ArrayList<>();
 
+  /** Of what was looked at only to have it near; kept, or it would not be looked at. */
+  @SuppressWarnings("UnusedVariable") // see above
+  private long touched;
+
   /** Set once the read has met a hole. */
   private @Nullable Miss miss;
 
   /** Whether what the backing device brings may enter the cache. */
   private boolean fills;
 
+  /** Why an extent was {@link #DAMAGED}. */
+  private String damage = "";
+
   private long lastDamagedPlace = -1;
+
+  // Of a batch, the reads that one extent has all of:
+  private final long[] hits = new long[ReadBatch.MAX_READS];
+  private final long[] hitGenerations = new long[ReadBatch.MAX_READS];
+  private final int[] hitCrcs = new int[ReadBatch.MAX_READS];
+  private final long[] hitPlaces = new long[ReadBatch.MAX_READS];
 
   QueueReads(Cache cache, Counters.Stripe<CacheMetrics.Event> counters) {
     this.cache = cache;
@@ -79,6 +98,64 @@ final class QueueReads {
     marks = cache.readMarks();
     verifies = cache.dataCrc();
     sequential = new SequentialReads(cache.options().sequentialBytes());
+  }
+
+  /**
+   * Reads them all. Those that are in one extent each, which most are, go through it side by side:
+   * the index is looked at for all of them, then the data of all is sent for, then it is copied. So
+   * what memory takes to answer is waited for a few times in all, and not for each read.
+   */
+  void readAll(ReadBatch batch) {
+    boolean together = batch.count() > 1;
+    if (together) {
+      findHits(batch);
+    }
+    for (int i = 0; i < batch.count(); i++) {
+      if (!together || !copyHit(batch, i)) {
+        read(batch.offsetBytes(i), batch.lengthBytes(i), batch.address(i), batch.completion(i));
+      }
+    }
+  }
+
+  private void findHits(ReadBatch batch) {
+    int count = batch.count();
+    for (int i = 0; i < count; i++) {
+      long offset = batch.offsetBytes(i);
+      Subtree subtree = map.find(offset);
+      touched += subtree == null ? 0 : subtree.touch(Extent.sectorInSubtree(offset));
+    }
+    for (int i = 0; i < count; i++) {
+      findHit(i, batch.offsetBytes(i), batch.offsetBytes(i) + batch.lengthBytes(i));
+    }
+    touched += PmemReads.touch(region.view(), hitPlaces, count);
+  }
+
+  private void findHit(int i, long from, long to) {
+    Subtree subtree = map.find(from);
+    boolean hit =
+        subtree != null
+            && to <= (from & -SUBTREE_BYTES) + SUBTREE_BYTES
+            && findAll(subtree, from, to)
+            && extents.size() == 1;
+    hits[i] = hit ? extents.get(0) : NOT_FOUND;
+    hitPlaces[i] = 0; // there is always something
+    if (hit) {
+      hitGenerations[i] = generations[0];
+      hitCrcs[i] = extents.dataCrc(0);
+      hitPlaces[i] = place(hits[i]);
+    }
+  }
+
+  /** False if it is none, or has to be looked at again. */
+  private boolean copyHit(ReadBatch batch, int i) {
+    if (hits[i] == NOT_FOUND
+        || copy(hits[i], hitGenerations[i], hitCrcs[i], batch.address(i)) != 0) {
+      return false;
+    }
+    counters.add(CacheMetrics.Event.READ_BYTES, batch.lengthBytes(i));
+    counters.add(CacheMetrics.Event.READ_HITS, 1);
+    batch.completion(i).complete(0);
+    return true;
   }
 
   void read(long offsetBytes, int lengthBytes, long address, Completion done) {
@@ -213,29 +290,42 @@ final class QueueReads {
   /** Copies an extent that was found; 0, an error, or {@link #LOOK_AGAIN}. */
   private int copyOut(int index, long subtreeStart) {
     long extent = extents.get(index);
-    int segment = Extent.segment(extent);
-    long place = segments.dataOffset(segment) + Extent.placeBytes(extent);
-    long length = Extent.lengthBytes(extent);
     long target = address + (subtreeStart + Extent.startBytes(extent) - offsetBytes);
-    PoisonedMemoryException poisoned = null;
+    int result = copy(extent, generations[index], extents.dataCrc(index), target);
+    return result == DAMAGED ? damaged(extent, subtreeStart) : result;
+  }
+
+  private long place(long extent) {
+    return segments.dataOffset(Extent.segment(extent)) + Extent.placeBytes(extent);
+  }
+
+  /**
+   * Copies an extent.
+   *
+   * @param generation what its segment had when it was found
+   * @return 0, {@link #LOOK_AGAIN} or {@link #DAMAGED}
+   */
+  private int copy(long extent, long generation, int dataCrc, long target) {
+    long length = Extent.lengthBytes(extent);
+    boolean readable = true;
     try {
-      PmemReads.copy(region.view(), place, target, length);
+      PmemReads.copy(region.view(), place(extent), target, length);
     } catch (PoisonedMemoryException e) {
-      poisoned = e;
+      readable = false;
+      damage = String.valueOf(e.getMessage());
     }
     VarHandle.acquireFence(); // the generation must not be read before the data has been
-    if (segments.generation(segment) != generations[index]) {
+    if (segments.generation(Extent.segment(extent)) != generation) {
       return LOOK_AGAIN;
     }
-    if (poisoned != null) {
-      return damaged(extent, subtreeStart, place, String.valueOf(poisoned.getMessage()));
+    if (!readable) {
+      return DAMAGED;
     }
     if (verifies && Extent.isWhole(extent)) {
-      int wanted = extents.dataCrc(index);
       int found = crc.of(target, (int) length);
-      if (found != wanted) {
-        String why = String.format("data_crc is 0x%08x, must be 0x%08x", found, wanted);
-        return damaged(extent, subtreeStart, place, why);
+      if (found != dataCrc) {
+        damage = String.format("data_crc is 0x%08x, must be 0x%08x", found, dataCrc);
+        return DAMAGED;
       }
     }
     marks.mark(extent);
@@ -246,7 +336,8 @@ final class QueueReads {
    * The data of an extent is wrong or cannot be read. If all that is still in use of it is clean,
    * it leaves the tree, and the next look finds a hole, which the backing device fills.
    */
-  private int damaged(long extent, long subtreeStart, long place, String why) {
+  private int damaged(long extent, long subtreeStart) {
+    long place = place(extent);
     Subtree subtree = map.subtree(subtreeStart);
     boolean clean;
     synchronized (subtree) {
@@ -268,7 +359,7 @@ final class QueueReads {
           Long.toString(from + Extent.lengthBytes(extent)),
           Long.toString(place),
           Integer.toString(Extent.segment(extent)),
-          why,
+          damage,
           clean
               ? "read from the backing device instead"
               : "the backing device does not have it: reads fail until it is written again");

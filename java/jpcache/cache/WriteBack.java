@@ -3,7 +3,7 @@ package jpcache.cache;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
-import java.util.concurrent.Semaphore;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
@@ -28,9 +28,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Brings the log's data to the backing device, from dirty_tail on, a batch of ksets at a time: the
- * newest data of the batch, sorted, at some queue depth; one backing flush; then dirty_tail. The
- * backing device thus always holds a prefix of the log at batch granularity, which is a state that
- * its user's crash recovery knows.
+ * newest data of the batch, sorted, as many at once as the device wants; one backing flush; then
+ * dirty_tail. The backing device thus always holds a prefix of the log at batch granularity, which
+ * is a state that its user's crash recovery knows.
  *
  * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
  * are gathered first, since one large request costs less than many small ones.
@@ -47,11 +47,12 @@ import org.jspecify.annotations.Nullable;
  * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
  */
 final class WriteBack {
-  static final long BATCH_BYTES = 16L << 20;
+  /** A batch ends before its size is reached if its keys are for less than 2 KiB each. */
+  static final int KEYS_PER_MIB = 512;
 
-  static final int BATCH_KEYS = 8192;
+  /** A batch is looked at after each key set. */
+  private static final int MOST_KEYS = WriteBatch.MAX_KEYS - Layout.KSET_MAX_KEYS;
 
-  private static final int DEPTH = 32;
   private static final int GATHER_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
 
@@ -67,7 +68,7 @@ final class WriteBack {
 
   private final WriteBatch batch = new WriteBatch();
   private final DirtyDataCheck check;
-  private final Semaphore depth = new Semaphore(DEPTH);
+  private final Window window;
   private final AtomicInteger firstErrno = new AtomicInteger();
   private final AtomicLong endedBytes = new AtomicLong();
 
@@ -86,7 +87,7 @@ final class WriteBack {
   private long collectedBytes;
 
   /** Where the batch's keys of zeroed ranges begin, whatever lies over them. */
-  private final long[] zeroKeyOffsets = new long[BATCH_KEYS + Layout.KSET_MAX_KEYS];
+  private long[] zeroKeyOffsets = new long[KEYS_PER_MIB];
 
   private int zeroKeys;
   private final AtomicLong writtenBackBytes = new AtomicLong();
@@ -114,20 +115,22 @@ final class WriteBack {
     this.log = log;
     this.direct = direct;
     check = new DirtyDataCheck(media, map);
+    window = new Window(backing.queueDepth());
   }
 
   /**
    * Writes back one batch of what lies before {@code end}, a place where the log durably ended.
    *
+   * @param mostBytes so much data, about, or as many keys as go with it
    * @param progress told between requests, on this thread, how many bytes of the log more have been
    *     written; they are not durable yet
    * @return 0, or the error that the batch failed with; dirty_tail has not moved then. EBADMSG: the
    *     cache's data is damaged ({@link DirtyDataCheck})
    */
-  int run(Position end, LongConsumer progress) {
+  int run(Position end, long mostBytes, LongConsumer progress) {
     directKeys.look(direct.entered(), direct.isIdle());
     doubts.look(direct.flushes().failures(), true);
-    Position next = collect(interrupted != null ? interrupted : end);
+    Position next = collect(interrupted != null ? interrupted : end, mostBytes);
     batch.plan();
     if (!check.passes(batch)) {
       return Errno.EBADMSG; // nothing has been written: the next batch may end elsewhere
@@ -233,15 +236,21 @@ final class WriteBack {
     return writtenBackBytes.get();
   }
 
-  private Position collect(Position end) {
+  /** How much data the last batch took from the log. */
+  long batchBytes() {
+    return batch.addedDataBytes();
+  }
+
+  private Position collect(Position end, long mostBytes) {
+    long mostKeys = Math.min((mostBytes >> 20) * KEYS_PER_MIB, MOST_KEYS);
     batch.clear();
     LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
     collectedBytes = 0;
     zeroKeys = 0;
     markEvents(reader.head());
-    while (batch.addedDataBytes() < BATCH_BYTES
+    while (batch.addedDataBytes() < mostBytes
         && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
-        && batch.keys() < BATCH_KEYS
+        && batch.keys() < mostKeys
         && !reader.head().equals(end)
         && reader.next()) {
       Kset kset = reader.kset();
@@ -270,6 +279,9 @@ final class WriteBack {
     check.expect(batch.keys(), kset.keyDataCrc(key));
     if (zeros.holds(segment, place)) {
       batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
+      if (zeroKeys == zeroKeyOffsets.length) {
+        zeroKeyOffsets = Arrays.copyOf(zeroKeyOffsets, 2 * zeroKeys);
+      }
       zeroKeyOffsets[zeroKeys++] = offset;
     } else if (SharedZeros.areMuch(region.view(), segments.dataOffset(segment) + place, length)) {
       batch.addZeroData(offset, length, segment, place);
@@ -292,7 +304,7 @@ final class WriteBack {
       long from = batch.offsetBytes(extent);
       long bytes = batch.offsetBytes(end - 1) + batch.lengthBytes(end - 1) - from;
       DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
-      depth.acquireUninterruptibly();
+      window.enter();
       toldBytes = tell(progress, toldBytes);
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
@@ -306,11 +318,9 @@ final class WriteBack {
       }
       extent = end;
     }
-    for (int idle = 0; idle < DEPTH; idle++) {
-      depth.acquireUninterruptibly();
+    while (window.awaitSome()) {
       toldBytes = tell(progress, toldBytes);
     }
-    depth.release(DEPTH);
     return firstErrno.get();
   }
 
@@ -377,7 +387,7 @@ final class WriteBack {
         int length = newest.lengthBytes(part);
         writtenBytes += length;
         parts.incrementAndGet();
-        depth.acquireUninterruptibly();
+        window.enter();
         Completion done =
             errno -> {
               requestEnded(errno, length);
@@ -470,7 +480,7 @@ final class WriteBack {
     } else {
       endedBytes.addAndGet(lengthBytes);
     }
-    depth.release();
+    window.leave();
   }
 
   private MemorySegment takeBuffer() {
@@ -487,11 +497,10 @@ final class WriteBack {
   }
 
   private int flush() {
-    depth.acquireUninterruptibly();
+    window.enter();
     firstErrno.set(0);
     direct.flushes().flush(errno -> requestEnded(errno, 0));
-    depth.acquireUninterruptibly(DEPTH);
-    depth.release(DEPTH);
+    window.awaitAll();
     return firstErrno.get();
   }
 }

@@ -6,12 +6,15 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.locks.LockSupport;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
+import jpcache.block.ReadBatch;
 import jpcache.cache.Cache;
 import jpcache.cache.CacheOptions;
+import jpcache.cache.Drain;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
@@ -89,6 +92,7 @@ final class EngineTrial implements AutoCloseable {
       time((thread, from, to) -> write(queues[thread], thread, from, to));
       shuffle(seed + 1);
       nanos.put(Work.WRITE, time((thread, from, to) -> write(queues[thread], thread, from, to)));
+      awaitWriteBack(cache);
       shuffle(seed + 2); // else the log would be read from its begin to its end
       nanos.put(Work.READ, time((thread, from, to) -> read(queues[thread], thread, from, to)));
       nanos.put(Work.MIXED, time((thread, from, to) -> mix(queues[thread], thread, from, to)));
@@ -100,6 +104,14 @@ final class EngineTrial implements AutoCloseable {
       }
     }
     return nanos;
+  }
+
+  /** Reads are measured by themselves; the next write begins with nothing left of this one. */
+  private static void awaitWriteBack(Cache cache) {
+    Drain drain = cache.drain();
+    while (!drain.hasEnded()) {
+      LockSupport.parkNanos(100_000);
+    }
   }
 
   private void shuffle(long seed) {
@@ -180,8 +192,13 @@ final class EngineTrial implements AutoCloseable {
   }
 
   private void read(BlockQueue queue, int thread, int from, int to) {
+    ReadBatch batch = new ReadBatch();
     for (int i = from; i < to; i++) {
-      queue.read((long) blocks[i] * blockBytes, blockBytes, buffer(thread, i), done);
+      batch.add((long) blocks[i] * blockBytes, blockBytes, buffer(thread, i), done);
+      if (batch.isFull() || i == to - 1) {
+        queue.readAll(batch);
+        batch.clear();
+      }
     }
   }
 

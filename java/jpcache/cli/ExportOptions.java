@@ -62,15 +62,15 @@ final class ExportOptions {
   @Option(
       names = "--dirty-age",
       paramLabel = "SECONDS",
-      defaultValue = "5",
-      description = "Write data back when it has been dirty for so long; by default 5.")
+      defaultValue = "30",
+      description = "Write data back when it has been dirty for so long; by default 30.")
   private int dirtyAge;
 
   @Option(
       names = "--dirty-percent",
       paramLabel = "N",
-      defaultValue = "25",
-      description = "Or when it makes up so much of the cache; by default 25.")
+      defaultValue = "50",
+      description = "Or when it makes up so much of the cache; by default 50.")
   private int dirtyPercent;
 
   @Option(

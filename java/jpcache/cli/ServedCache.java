@@ -10,6 +10,7 @@ import jpcache.cache.CacheOptions;
 import jpcache.media.ReplayProgress;
 import jpcache.nbd.Export;
 import jpcache.pmem.PmemRegion;
+import jpcache.pmem.Prefault;
 
 /**
  * One cache of a server: owns region, backing device, engine and its maintenance, and takes them
@@ -24,6 +25,7 @@ final class ServedCache implements AutoCloseable {
   private final BackingDevice backing;
   private final Cache cache;
   private final MaintenanceThread maintenance;
+  private final Prefault prefault;
   private String description;
   private boolean readOnly;
   private boolean writeBackOnStop;
@@ -35,6 +37,7 @@ final class ServedCache implements AutoCloseable {
     this.cache = cache;
     this.description = "jpcache of " + backing.name();
     maintenance = MaintenanceThread.start(cache);
+    prefault = Prefault.start(region);
   }
 
   /** Opens the cache. Takes region and backing device over, also when it fails. */
@@ -141,6 +144,7 @@ final class ServedCache implements AutoCloseable {
   /** After {@link #stopMaintenance}. */
   @Override
   public void close() {
+    prefault.close();
     cache.close();
     if (inUse) {
       // Threads may still use the mapping: the end of the process will undo it.

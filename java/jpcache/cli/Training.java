@@ -6,6 +6,8 @@ import java.io.RandomAccessFile;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import picocli.CommandLine;
 
 /**
@@ -15,7 +17,7 @@ import picocli.CommandLine;
 final class Training {
   private Training() {}
 
-  public static void main(String[] args) throws IOException {
+  public static void main(String[] args) throws Exception {
     run("--version");
     run("--help");
     Path directory = Files.createTempDirectory("jpcache-training-");
@@ -28,11 +30,40 @@ final class Training {
       run("dump", "--cache", cache.toString(), "--keys");
       run("dump", "--cache", cache.toString(), "--json");
       run("view", "--cache", cache.toString(), "--backing", backing.toString(), "--length", "0");
+      serve(cache, backing, directory.resolve("control"), directory.resolve("nbd"));
     } finally {
       Files.deleteIfExists(cache);
       Files.deleteIfExists(backing);
       Files.delete(directory);
     }
+  }
+
+  /** A server from its start to its end, which a client asks for its status in between. */
+  private static void serve(Path cache, Path backing, Path control, Path socket) throws Exception {
+    CompletableFuture<Void> served =
+        CompletableFuture.runAsync(
+            () ->
+                run(
+                    "serve",
+                    "--force",
+                    "--cache",
+                    cache.toString(),
+                    "--backing",
+                    backing.toString(),
+                    "--control",
+                    control.toString(),
+                    "--listen",
+                    "nbd+unix:///?socket=" + socket),
+            command -> Thread.ofPlatform().start(command));
+    while (!Files.exists(control) && !served.isDone()) {
+      TimeUnit.MILLISECONDS.sleep(10);
+    }
+    if (!served.isDone()) {
+      run("status", "--control", control.toString());
+      // It is answered by the end of the process.
+      Thread.ofPlatform().daemon().start(() -> run("stop", "--control", control.toString()));
+    }
+    served.get(1, TimeUnit.MINUTES);
   }
 
   private static void sparse(Path path, long sizeBytes) throws IOException {

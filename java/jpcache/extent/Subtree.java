@@ -119,6 +119,25 @@ public final class Subtree {
   }
 
   /**
+   * Has the memory brought near that a {@link #peek} for a sector will look at, about. Of several
+   * such calls in a row the waits overlap, since none needs what another has found.
+   *
+   * @return anything, to be used for something
+   */
+  public long touch(int sector) {
+    int[] someTops = tops;
+    long[][] someLeaves = leaves;
+    int leaf = (sector * leafCount) >>> Extent.SUBTREE_SECTORS_SHIFT;
+    if (leaf >= someTops.length || leaf >= someLeaves.length) {
+      return 0; // of different moments
+    }
+    long[] extents = someLeaves[leaf];
+    int within = (sector * leafCount) & (Extent.SUBTREE_SECTORS - 1);
+    long index = ((long) within * extents.length) >>> Extent.SUBTREE_SECTORS_SHIFT;
+    return someTops[leaf] + (index < extents.length ? extents[(int) index] : 0);
+  }
+
+  /**
    * As {@link #overlaps}, for whoever does not hold the monitor: what it adds is rubbish if there
    * has been a change meanwhile.
    *

@@ -15,9 +15,9 @@ import java.util.BitSet;
  *   runs                    --    ----      --------
  * </pre>
  *
- * Extents whose logical bytes and whose data in the cache both adjoin are one. A <em>run</em> is a
- * sequence of extents with no gap between them on the logical device: a writer may gather it into
- * one request.
+ * Extents whose logical bytes and whose data in the cache both adjoin are one, up to 1 MiB. A
+ * <em>run</em> is a sequence of extents with no gap between them on the logical device: a writer
+ * may gather it into one request.
  *
  * <p>Zeros are extents of their own: whoever can makes zeros without writing them.
  *
@@ -53,6 +53,9 @@ public final class WriteBatch {
 
   /** Zeros that adjoin are one extent up to this. */
   private static final int MAX_ZEROS_BYTES = 1 << 30;
+
+  /** And data up to this: a device is faster with several requests than with one that is longer. */
+  static final int MAX_DATA_BYTES = 1 << 20;
 
   // The keys, in the order of the log.
   private int keys;
@@ -254,9 +257,8 @@ public final class WriteBatch {
     if (last >= 0
         && offsets[last] + lengths[last] == from
         && segments[last] == keySegments[key]
-        && (shared
-            ? lengths[last] <= MAX_ZEROS_BYTES - length
-            : places[last] + lengths[last] == place)) {
+        && lengths[last] <= (shared ? MAX_ZEROS_BYTES : MAX_DATA_BYTES) - length
+        && (shared || places[last] + lengths[last] == place)) {
       lengths[last] += length;
       return;
     }
@@ -333,7 +335,7 @@ public final class WriteBatch {
     return offsets[extent];
   }
 
-  /** At most a segment's data area, since data that adjoins lies in one; or 1 GiB of zeros. */
+  /** At most a key of data, or keys that adjoin up to 1 MiB; or 1 GiB of zeros. */
   public int lengthBytes(int extent) {
     return lengths[extent];
   }

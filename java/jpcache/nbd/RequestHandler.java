@@ -1,6 +1,7 @@
 package jpcache.nbd;
 
 import jpcache.block.BlockQueue;
+import jpcache.block.ReadBatch;
 import jpcache.metrics.Counters;
 
 /**
@@ -14,6 +15,7 @@ final class RequestHandler {
   private final NbdMetrics metrics;
   private final Counters.Stripe<NbdMetrics.Event> counters;
   private final ReadPlan plan = new ReadPlan();
+  private final ReadBatch reads = new ReadBatch();
   private final StatusExtents status;
 
   RequestHandler(
@@ -31,7 +33,7 @@ final class RequestHandler {
   }
 
   /**
-   * Handles a request that was found good.
+   * Handles a request that was found good. A read is done with the next {@link #submitReads}.
    *
    * @param payloadAddress a write's bytes, which stay where they are until the commit
    * @return false if it must wait until others have been answered: then nothing was done
@@ -70,8 +72,21 @@ final class RequestHandler {
     if (whole > length) {
       reply.skip(request.leadBytes());
     }
-    queue.read(request.offset() - request.leadBytes(), whole, data, reply);
+    add(request.offset() - request.leadBytes(), whole, data, reply);
     return true;
+  }
+
+  private void add(long offsetBytes, int lengthBytes, long address, Reply reply) {
+    reads.add(offsetBytes, lengthBytes, address, reply);
+    if (reads.isFull()) {
+      submitReads();
+    }
+  }
+
+  /** Hands over the reads that have been kept to go together. */
+  void submitReads() {
+    queue.readAll(reads);
+    reads.clear();
   }
 
   /** A read of a range with holes, of which only the rest is read and sent. */
@@ -96,7 +111,7 @@ final class RequestHandler {
       if (plan.isHole(i)) {
         at += format.holeChunkBytes();
       } else {
-        queue.read(from, length, at + format.dataHeaderBytes(), reply);
+        add(from, length, at + format.dataHeaderBytes(), reply);
         at += format.dataHeaderBytes() + length;
       }
       from += length;

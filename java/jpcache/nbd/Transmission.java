@@ -141,11 +141,15 @@ final class Transmission {
     boolean any = false;
     throttled = false;
     wantedBytes = headerBytes;
-    while (!ended && discarded() && received.available() >= headerBytes) {
-      if (!handleOne()) {
-        break;
+    try {
+      while (!ended && discarded() && received.available() >= headerBytes) {
+        if (!handleOne()) {
+          break;
+        }
+        any = true;
       }
-      any = true;
+    } finally {
+      handler.submitReads();
     }
     if (any) {
       queue.commit();

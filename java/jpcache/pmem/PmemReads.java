@@ -78,6 +78,25 @@ public final class PmemReads {
     } while (done < lengthBytes);
   }
 
+  /**
+   * Reads a byte of each of some places, so that what is there is near when it is copied soon: the
+   * waits for memory and for address translation overlap. A fault is left to the copy.
+   *
+   * @return anything, to be used for something
+   */
+  public static int touch(MemorySegment view, long[] offsetsBytes, int count) {
+    int sum = 0;
+    try {
+      for (int i = 0; i < count; i++) {
+        sum += view.get(ValueLayout.JAVA_BYTE, offsetsBytes[i]);
+      }
+      MemoryFaults.deliver(sum);
+    } catch (InternalError e) {
+      return sum;
+    }
+    return sum;
+  }
+
   /** The first byte of a range that cannot be read; its start if by now all can be. */
   private static long firstFault(MemorySegment view, long offsetBytes, long lengthBytes) {
     long address = view.address();

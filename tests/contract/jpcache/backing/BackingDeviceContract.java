@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -273,6 +274,47 @@ abstract class BackingDeviceContract {
       SyncBacking.flush(device);
       assertEquals(2, allocatedMib(path));
       assertEquals(4 * MIB, path.toFile().length());
+    }
+  }
+
+  @Test
+  void aFileTellsItsHolesAndABlockDeviceHasNone() throws IOException {
+    Path path = medium(4 * MIB);
+    int size = 64 << 10;
+    BackingDevice device = open(path);
+    try (Arena arena = Arena.ofShared()) {
+      SyncBacking.write(device, MIB, size, arena.allocate(size, 4096).fill((byte) 7).address());
+      SyncBacking.flush(device);
+      if (!isFile()) {
+        assertEquals(4 * MIB, device.nextHole(0, 4 * MIB));
+        return;
+      }
+      assertEquals(0, device.nextHole(0, 4 * MIB));
+      assertEquals(MIB, device.nextData(0, 4 * MIB));
+      assertEquals(512, device.nextData(0, 512), "no further than was asked");
+      assertEquals(MIB + 512, device.nextHole(MIB, MIB + 512));
+      assertEquals(MIB + size, device.nextHole(MIB, 4 * MIB));
+      assertEquals(4 * MIB, device.nextData(MIB + size, 4 * MIB));
+      assertEquals(MIB, device.nextData(MIB, 4 * MIB), "there is no hole");
+      Traffic.assertErrno(0, zero(device, MIB, size, true));
+      assertEquals(4 * MIB, device.nextData(0, 4 * MIB), "unmapped");
+    } finally {
+      device.close();
+    }
+    assertEquals(4 * MIB, device.nextHole(0, 4 * MIB), "a closed device knows nothing");
+    assertEquals(0, device.nextData(0, 4 * MIB));
+  }
+
+  @Test
+  void aDeviceThatShrankHasNoHoleBehindItsEnd() throws IOException {
+    assumeTrue(isFile(), "only files shrink");
+    Path path = medium(4 * MIB);
+    try (BackingDevice device = open(path)) {
+      try (var file = new RandomAccessFile(path.toFile(), "rw")) {
+        file.setLength(2 * MIB);
+      }
+      assertEquals(2 * MIB, device.nextData(0, 4 * MIB));
+      assertEquals(4 * MIB, device.nextHole(3 * MIB, 4 * MIB));
     }
   }
 

@@ -9,12 +9,9 @@ import java.util.List;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.IntStream;
+import java.util.function.Supplier;
 import jpcache.backing.SimBacking;
-import jpcache.base.Completion;
-import jpcache.base.Errno;
 import jpcache.base.UserException;
-import jpcache.block.BlockQueue;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
@@ -31,13 +28,13 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A computer with a cache and a backing device whose power can be cut anywhere: the real engine on
- * {@link SimPmem} and {@link SimBacking}, and a {@link SectorBook} of what it has promised.
+ * {@link SimPmem} and {@link SimBacking}, and a {@link HistoryModel} of what it has promised.
  *
  * <p>The logical device has a little more than a subtree, and only the sectors at its start and
  * around the subtree's end are used: few enough to look at all of them in every state, and many
  * requests overlap. One thread drives everything.
  */
-final class Computer implements AutoCloseable {
+final class Computer implements HistoryWorld, AutoCloseable {
   static final int SECTORS = (Layout.SUBTREE_BYTES + (64 << 10)) / SECTOR;
 
   /** Sectors that are used: a first one, and how many. */
@@ -52,44 +49,6 @@ final class Computer implements AutoCloseable {
   private static final long CACHE_BYTES = Layout.MIN_DEVICE_BYTES;
   private static final int BUFFER_BYTES = 8 << 20;
 
-  /**
-   * How a cache is made and served.
-   *
-   * @param segments that it uses of those that it has; few are soon used again
-   */
-  record Setting(
-      CacheOptions options, boolean dataCrc, int gcPercent, int segments, CacheMode mode) {
-    static final Setting PLAIN =
-        new Setting(
-            CacheOptions.defaults().withLanes(2).withWriteBack(0, 0),
-            false,
-            90,
-            6,
-            CacheMode.WRITE_BACK);
-
-    Setting withDurability(Durability durability) {
-      return new Setting(options.withDurability(durability), dataCrc, gcPercent, segments, mode);
-    }
-
-    Setting withDataCrc() {
-      return new Setting(options, true, gcPercent, segments, mode);
-    }
-
-    Setting withMode(CacheMode chosen) {
-      return new Setting(options, dataCrc, gcPercent, segments, chosen);
-    }
-
-    Setting withWriteBack(int ageMs, int dirtyPercent) {
-      return new Setting(
-          options.withWriteBack(ageMs, dirtyPercent), dataCrc, gcPercent, segments, mode);
-    }
-
-    /** At 0 all that has been written back is collected at once. */
-    Setting withGcPercent(int percent) {
-      return new Setting(options, dataCrc, percent, segments, mode);
-    }
-  }
-
   /** What is left when the power is off and all is durable. */
   record Off(PagedMemory.Image pmem, PagedMemory.Image backing, Knowledge knowledge) {}
 
@@ -99,13 +58,16 @@ final class Computer implements AutoCloseable {
   /**
    * What must be so.
    *
-   * @param prefix what the backing device alone must hold, up to {@code dirtyTail}
-   * @param direct whether writes have gone to the backing device at once, so that it need not
+   * @param prefix what the backing device alone must hold, up to {@code dirtyTail}, unless writes
+   *     go to it at once
    */
-  private record Knowledge(
-      SectorBook book, PrefixCheck prefix, Position dirtyTail, boolean direct) {
+  private record Knowledge(HistoryModel model, PrefixCheck prefix, Position dirtyTail) {
     Knowledge copy() {
-      return new Knowledge(book.copy(), prefix.copy(), dirtyTail, direct);
+      return new Knowledge(model.copy(), prefix.copy(), dirtyTail);
+    }
+
+    Knowledge withDirtyTail(Position moved) {
+      return new Knowledge(model, prefix, moved);
     }
   }
 
@@ -114,14 +76,18 @@ final class Computer implements AutoCloseable {
   final SimBacking backing;
   private final Arena arena = Arena.ofShared();
   final MemorySegment scratch = arena.allocate((long) SECTORS * SECTOR, 4096);
-  private Setting setting = Setting.PLAIN;
+  private CutSetting setting = CutSetting.PLAIN;
   private Knowledge known;
   private final PagedMemory.Image blankPmem;
   private final PagedMemory.Image blankBacking;
-  private final List<Client> clients = new ArrayList<>();
+  private final List<HistoryClient> clients = new ArrayList<>();
+  private final HistoryReads reads = new HistoryReads(this);
+  private final HistoryCounts counts = new HistoryCounts();
+  private boolean stopping;
+  private boolean holdingReads;
 
-  /** Writes that wait for room, in their order; the engine may let them in whenever it likes. */
-  private final List<Write> waiting = new ArrayList<>();
+  /** Whether what is found now survives the next power cut as well. */
+  private boolean findingsLast = true;
 
   private @Nullable Cache cache;
   private long nowNanos;
@@ -129,7 +95,7 @@ final class Computer implements AutoCloseable {
   Computer(long seed) {
     backing = new SimBacking(SectorModel.firstContent(SECTORS), SECTOR, false, seed, power);
     for (int i = 0; i < QUEUES; i++) {
-      clients.add(new Client());
+      clients.add(new HistoryClient(this, arena.allocate(BUFFER_BYTES, 4096)));
     }
     blankPmem = pmem.save();
     blankBacking = backing.save();
@@ -138,27 +104,27 @@ final class Computer implements AutoCloseable {
 
   private Knowledge nothingYet(String what) {
     return new Knowledge(
-        new SectorBook(SECTORS),
+        new HistoryModel(SECTORS),
         new PrefixCheck(pmem, backing, SECTORS, what),
-        new Position(0, 0),
-        setting.mode == CacheMode.WRITE_THROUGH || setting.mode == CacheMode.WRITE_AROUND);
+        new Position(0, 0));
   }
 
   // ---- on and off ----
 
   /** A new backing device and an empty cache; the engine does not run. */
-  void format(Setting how) {
+  void format(CutSetting how) {
     dropEngine();
     pmem.load(blankPmem);
     backing.load(blankBacking);
     power.stay();
     setting = how;
-    backing.tear(how.mode != CacheMode.WRITE_AROUND); // which passes on what the device does
+    backing.tear(how.mode() != CacheMode.WRITE_AROUND); // which passes on what the device does
+    findingsLast = true;
     known = nothingYet(how.toString());
-    MediaFormatter.format(pmem, how.dataCrc, how.mode, how.gcPercent);
+    MediaFormatter.format(pmem, how.dataCrc(), how.mode(), how.gcPercent());
     CacheMedia made = media();
     new MetadataWriter(pmem, made.segments())
-        .cacheInfo(new CacheInfo(0, how.segments, made.info().flags()));
+        .cacheInfo(new CacheInfo(0, how.segments(), made.info().flags()));
   }
 
   Off save() {
@@ -170,26 +136,39 @@ final class Computer implements AutoCloseable {
     pmem.load(off.pmem);
     backing.load(off.backing);
     known = off.knowledge.copy();
+    findingsLast = true;
   }
 
   /** Starts the engine, if it does not run. */
   void start() {
     if (cache == null) {
-      cache = Cache.open(pmem, backing, setting.options);
-      clients.forEach(client -> client.open(cache));
+      cache = Cache.open(pmem, backing, setting.options());
+      clients.forEach(HistoryClient::open);
+      findingsLast = !writesDirectly();
       nowNanos = System.nanoTime();
     }
   }
 
   /** An orderly stop. What a client has not committed is gone. */
   void stop() {
-    start();
-    backing.releaseReads();
-    clients.forEach(Client::close);
+    releaseReads();
+    stopping = true;
+    clients.forEach(client -> client.leave(false));
     cache().close();
     power.check();
-    known.book.allIsDurable();
+    if (!writesDirectly()) {
+      known.model.flushed(known.model.floors());
+    }
+    doubtAfterFailures();
     dropEngine();
+  }
+
+  /** A flush has failed, and the next process cannot know. */
+  private void doubtAfterFailures() {
+    Cache ended = cache;
+    if (ended != null && writesDirectly() && ended.directWrites().flushes().failures() > 0) {
+      known.model.doubt();
+    }
   }
 
   /** The process is killed; the power lasts. */
@@ -200,8 +179,10 @@ final class Computer implements AutoCloseable {
   /** The engine is gone, and with it all that is only in its memory. */
   void dropEngine() {
     cache = null;
-    waiting.clear();
-    clients.forEach(Client::forget);
+    stopping = false;
+    holdingReads = false;
+    reads.forget();
+    clients.forEach(HistoryClient::cutOff);
   }
 
   /**
@@ -224,12 +205,12 @@ final class Computer implements AutoCloseable {
 
   /** Goes up with whatever changes what a power cut may leave, and what must then be so. */
   long changes() {
-    return pmem.changes() + backing.changes() + known.book.changes();
+    return pmem.changes() + backing.changes() + known.model.changes();
   }
 
   /** To be called once after the cut. */
   AfterCut afterCut() {
-    waiting.forEach(Write::enters);
+    doubtAfterFailures();
     known.prefix.excuse(backing.written());
     dropEngine();
     return new AfterCut(pmem.remains(), backing.aftermath(), known);
@@ -242,6 +223,8 @@ final class Computer implements AutoCloseable {
     after.backing.leave(chance);
     power.stay();
     known = after.knowledge.copy();
+    known.model.powerCut();
+    findingsLast = true;
   }
 
   /**
@@ -254,23 +237,63 @@ final class Computer implements AutoCloseable {
     after.backing.leaveUnflushed();
     power.stay();
     known = after.knowledge.copy();
+    findingsLast = !writesDirectly();
   }
 
   // ---- requests and steps; the engine is started if it does not run ----
 
-  Cache cache() {
+  @Override
+  public Cache cache() {
     start();
     return Objects.requireNonNull(cache);
   }
 
-  SectorBook book() {
-    return known.book;
+  @Override
+  public HistoryModel model() {
+    return known.model;
+  }
+
+  @Override
+  public HistoryCounts counts() {
+    return counts;
+  }
+
+  @Override
+  public Durability durability() {
+    return setting.options().durability();
+  }
+
+  @Override
+  public boolean writesDirectly() {
+    return setting.direct();
+  }
+
+  @Override
+  public boolean isStopping() {
+    return stopping;
+  }
+
+  @Override
+  public boolean hears() {
+    return !power.isOut();
+  }
+
+  @Override
+  public void require(boolean holds, Supplier<String> claim) {
+    if (!holds) {
+      throw new AssertionError(claim.get());
+    }
+  }
+
+  /** Whether what is found now survives the next power cut: see {@link HistoryModel#restart}. */
+  boolean findingsLast() {
+    return findingsLast;
   }
 
   /** What the backing device alone must hold. */
   void lookAtBackingDevice() {
     lookAtDirtyTail();
-    if (!known.direct) {
+    if (!writesDirectly()) {
       WINDOWS.forEach(window -> known.prefix.check(window.first, window.count));
     }
   }
@@ -285,15 +308,11 @@ final class Computer implements AutoCloseable {
 
   /** dirty_tail has moved: looks at what has been written back. */
   private void dirtyTailMoved(Position to) {
-    if (!known.direct) {
+    if (!writesDirectly()) {
       known.prefix.dirtyTailMoved(known.dirtyTail, to);
     }
-    known = new Knowledge(known.book, known.prefix, to, known.direct);
+    known = known.withDirtyTail(to);
     backing.forgetWritten();
-  }
-
-  Setting setting() {
-    return setting;
   }
 
   CacheMedia media() {
@@ -304,6 +323,13 @@ final class Computer implements AutoCloseable {
   void write(int queue, int sector, int count, boolean fua) {
     start();
     clients.get(queue).write(sector, count, fua);
+    power.check();
+  }
+
+  /** Zeroes some sectors, or discards them. */
+  void zero(int queue, int sector, int count, boolean unmap, boolean fua) {
+    start();
+    clients.get(queue).zero(sector, count, unmap, fua);
     power.check();
   }
 
@@ -321,13 +347,8 @@ final class Computer implements AutoCloseable {
 
   void flush() {
     start();
-    commit(0);
-    boolean[] done = {false};
-    clients.get(0).queue().flush(errno -> done[0] = errno == 0 && !power.isOut());
-    clients.get(0).queue().commit();
+    clients.get(0).flush();
     power.check();
-    require(done[0], "a flush did not complete in its commit");
-    known.book.allIsDurable();
   }
 
   /**
@@ -335,23 +356,29 @@ final class Computer implements AutoCloseable {
    */
   void read(int sector, int count) {
     start();
-    Read read = new Read(sector, count);
-    clients
-        .get(0)
-        .queue()
-        .read((long) sector * SECTOR, count * SECTOR, read.buffer.address(), read);
+    reads.begin(clients.get(0).queue(), sector, count, true);
     power.check();
+    finishReads();
   }
 
   /** From now on reads that the device has to answer end later, and tell what it holds now. */
   void holdReads() {
+    holdingReads = true;
     backing.holdReads();
   }
 
   void releaseReads() {
     start();
+    holdingReads = false;
     backing.releaseReads();
     power.check();
+    finishReads();
+  }
+
+  private void finishReads() {
+    if (!holdingReads) {
+      reads.finish(() -> require(false, "a read is not answered"), true);
+    }
   }
 
   /** One step of maintenance, so much later. Returns in how many nanoseconds the next is due. */
@@ -364,6 +391,9 @@ final class Computer implements AutoCloseable {
     power.check();
     if (running.maintenance().writeBackErrors() != errors) {
       known.prefix.excuse(backing.written());
+      if (writesDirectly()) {
+        known.model.doubt(); // what a failed flush has lost may be theirs
+      }
     }
     if (!running.tails().dirtyTail().equals(before)) {
       dirtyTailMoved(running.tails().dirtyTail());
@@ -385,10 +415,14 @@ final class Computer implements AutoCloseable {
     }
   }
 
+  /** To another mode; one with direct writes only if the setting says that there are some. */
   void setMode(CacheMode mode) {
-    start();
-    known = new Knowledge(known.book, known.prefix, known.dirtyTail, true);
+    require(writesDirectly() || !CutSetting.isDirect(mode), "direct writes are not expected");
+    if (mode == CacheMode.WRITE_AROUND) {
+      backing.tear(false);
+    }
     cache().setMode(mode);
+    counts.modeChanges++;
     power.check();
   }
 
@@ -412,150 +446,7 @@ final class Computer implements AutoCloseable {
 
   /** A test has moved an empty log. */
   void logHasBeenMoved() {
-    known = new Knowledge(known.book, known.prefix, media().dirtyTail(), known.direct);
-  }
-
-  private static void require(boolean holds, String claim) {
-    if (!holds) {
-      throw new AssertionError(claim);
-    }
-  }
-
-  /** A client of the cache, with a queue and a batch that is not yet committed. */
-  private final class Client {
-    private final MemorySegment buffer = arena.allocate(BUFFER_BYTES);
-    private final List<Write> staged = new ArrayList<>();
-    private @Nullable BlockQueue queue;
-    private int used;
-
-    void open(Cache opened) {
-      queue = opened.openQueue();
-    }
-
-    BlockQueue queue() {
-      return Objects.requireNonNull(queue);
-    }
-
-    void write(int sector, int count, boolean fua) {
-      int bytes = count * SECTOR;
-      if (used + bytes > BUFFER_BYTES) {
-        commit();
-      }
-      Write write = new Write(sector, count, fua);
-      SectorModel.fill(buffer, used, sector, count, write.number);
-      int others = cache().backlog().size();
-      try {
-        queue().write((long) sector * SECTOR, bytes, buffer.address() + used, fua, write);
-      } catch (Power.Cut e) {
-        haveEntered(); // in case that the write was to wait: then all before it comes first
-        throw e;
-      }
-      if (cache().backlog().size() > others) {
-        haveEntered();
-        waiting.add(write);
-      } else {
-        staged.add(write);
-      }
-      used += bytes;
-    }
-
-    void commit() {
-      haveEntered(); // or will in a moment: from here on they may be found
-      queue().commit();
-      require(
-          power.isOut() || staged.stream().allMatch(write -> write.completed),
-          "a commit left writes");
-      forgetBatch();
-    }
-
-    void haveEntered() {
-      staged.forEach(Write::enters);
-    }
-
-    void forgetBatch() {
-      staged.clear();
-      used = 0;
-    }
-
-    void close() {
-      if (queue != null) {
-        queue.close();
-      }
-    }
-
-    void forget() {
-      queue = null;
-      forgetBatch();
-    }
-  }
-
-  /** What is written past the cache is durable when the device is flushed. */
-  private boolean isDurableAtOnce() {
-    return setting.options.durability() == Durability.ACK
-        && cache().mode() != CacheMode.WRITE_AROUND;
-  }
-
-  private final class Write implements Completion {
-    private final int number = known.book.nextWrite();
-    private final int sector;
-    private final int count;
-    private final boolean fua;
-    private boolean completed;
-
-    Write(int sector, int count, boolean fua) {
-      this.sector = sector;
-      this.count = count;
-      this.fua = fua;
-    }
-
-    void enters() {
-      known.book.enters(number, sector, count);
-    }
-
-    @Override
-    public void complete(int errno) {
-      if (power.isOut()) {
-        return; // nobody hears it
-      }
-      require(!completed, "a write completed twice");
-      completed = true;
-      boolean waited = waiting.remove(this);
-      if (errno == Errno.ESHUTDOWN && waited) {
-        return;
-      }
-      require(errno == 0, "a write failed with " + errno);
-      enters();
-      if (fua || isDurableAtOnce()) {
-        known.book.isDurable(number, sector, count);
-      }
-    }
-  }
-
-  /** What was visible when it began, or anything that has entered since. */
-  private final class Read implements Completion {
-    private final MemorySegment buffer;
-    private final int sector;
-    private final int[] expected;
-
-    Read(int sector, int count) {
-      this.sector = sector;
-      expected = IntStream.range(sector, sector + count).map(known.book::visible).toArray();
-      buffer = Arena.ofAuto().allocate((long) count * SECTOR);
-    }
-
-    @Override
-    public void complete(int errno) {
-      if (errno != 0 || power.isOut()) {
-        require(errno == 0 || errno == Errno.EIO, "a read failed with " + errno);
-        return;
-      }
-      for (int i = 0; i < expected.length; i++) {
-        int got = SectorModel.versionOf(buffer, (long) i * SECTOR, sector + i);
-        require(
-            got == expected[i] || known.book.isNewer(got, expected[i]),
-            "sector " + (sector + i) + " reads as " + got + ", not " + expected[i]);
-      }
-    }
+    known = known.withDirtyTail(media().dirtyTail());
   }
 
   @Override

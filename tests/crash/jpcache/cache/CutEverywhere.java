@@ -5,7 +5,6 @@ import java.util.SplittableRandom;
 import java.util.function.Consumer;
 import jpcache.cache.Computer.AfterCut;
 import jpcache.cache.Computer.Off;
-import jpcache.cache.Computer.Setting;
 import jpcache.pmem.Remains;
 
 /**
@@ -24,7 +23,7 @@ final class CutEverywhere {
    * @param during is cut at each event; begins with an engine that does not run
    */
   record Scenario(
-      String name, Setting setting, Consumer<Computer> before, Consumer<Computer> during) {
+      String name, CutSetting setting, Consumer<Computer> before, Consumer<Computer> during) {
     @Override
     public String toString() {
       return name;

@@ -3,8 +3,8 @@ package jpcache.cache;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 import jpcache.cache.Computer.AfterCut;
-import jpcache.cache.Computer.Setting;
 import jpcache.cache.Computer.Window;
 import jpcache.media.CacheMode;
 import jpcache.pmem.Remains;
@@ -24,6 +24,8 @@ final class CutHistory {
 
   record Write(int queue, int sector, int count, boolean fua) implements Deed {}
 
+  record Zero(int queue, int sector, int count, boolean unmap, boolean fua) implements Deed {}
+
   record Commit(int queue) implements Deed {}
 
   record Flush() implements Deed {}
@@ -33,6 +35,8 @@ final class CutHistory {
   record HoldReads(boolean hold) implements Deed {}
 
   record Maintain(int laterMs) implements Deed {}
+
+  record SetMode(CacheMode mode) implements Deed {}
 
   record GcPercent(int percent) implements Deed {}
 
@@ -57,7 +61,7 @@ final class CutHistory {
 
   private final Computer computer;
   private final Inspection inspection;
-  private final Setting setting;
+  private final CutSetting setting;
   private final List<Deed> deeds;
 
   /** What waits for its event. */
@@ -66,7 +70,7 @@ final class CutHistory {
   private long cuts;
   private long kills;
 
-  CutHistory(Computer computer, Setting setting, List<Deed> deeds) {
+  CutHistory(Computer computer, CutSetting setting, List<Deed> deeds) {
     this.computer = computer;
     this.setting = setting;
     this.deeds = deeds;
@@ -75,7 +79,7 @@ final class CutHistory {
 
   // ---- making one up ----
 
-  static Setting randomSetting(SplittableRandom random) {
+  static CutSetting randomSetting(SplittableRandom random) {
     Durability durability = random.nextInt(3) == 0 ? Durability.FLUSH : Durability.ACK;
     int[] gcPercents = {0, 30, 60, 90};
     CacheOptions options =
@@ -85,23 +89,39 @@ final class CutHistory {
             .withWriteBack(random.nextBoolean() ? 0 : 500, random.nextInt(2) * 100)
             .withKeepPercent(random.nextInt(2) * 50);
     int gcPercent = gcPercents[random.nextInt(gcPercents.length)];
-    return new Setting(
-        options, random.nextBoolean(), gcPercent, 5 + random.nextInt(4), CacheMode.WRITE_BACK);
+    boolean direct = random.nextBoolean();
+    return new CutSetting(
+        options,
+        random.nextBoolean(),
+        gcPercent,
+        5 + random.nextInt(4),
+        randomMode(random, direct),
+        direct);
   }
 
-  static List<Deed> randomDeeds(SplittableRandom random, int count) {
+  private static CacheMode randomMode(SplittableRandom random, boolean direct) {
+    List<CacheMode> modes =
+        Stream.of(CacheMode.values()).filter(m -> direct || !CutSetting.isDirect(m)).toList();
+    return modes.get(random.nextInt(modes.size()));
+  }
+
+  static List<Deed> randomDeeds(SplittableRandom random, CutSetting setting, int count) {
     List<Deed> deeds = new ArrayList<>();
     while (deeds.size() < count) {
-      deeds.add(randomDeed(random));
+      deeds.add(randomDeed(random, setting));
     }
     return deeds;
   }
 
-  private static Deed randomDeed(SplittableRandom random) {
+  private static Deed randomDeed(SplittableRandom random, CutSetting setting) {
     int kind = random.nextInt(100);
-    if (kind < 40) {
+    if (kind < 32) {
       int[] range = randomRange(random);
       return new Write(random.nextInt(Computer.QUEUES), range[0], range[1], random.nextInt(8) == 0);
+    } else if (kind < 39) {
+      return randomZero(random);
+    } else if (kind == 39) {
+      return new SetMode(randomMode(random, setting.direct()));
     } else if (kind < 55) {
       return new Commit(random.nextInt(Computer.QUEUES));
     } else if (kind < 70) {
@@ -123,6 +143,17 @@ final class CutHistory {
       case 90 -> new MoveLog(24 + 8 * random.nextInt(60));
       default -> new Cut(random.nextInt(40), random.nextLong());
     };
+  }
+
+  /** Of sectors that are used, or of all that there are. */
+  private static Deed randomZero(SplittableRandom random) {
+    int[] range = random.nextInt(8) == 0 ? new int[] {0, Computer.SECTORS} : randomRange(random);
+    return new Zero(
+        random.nextInt(Computer.QUEUES),
+        range[0],
+        range[1],
+        random.nextBoolean(),
+        random.nextInt(8) == 0);
   }
 
   private static int[] randomRange(SplittableRandom random) {
@@ -166,18 +197,21 @@ final class CutHistory {
   private void perform(Deed deed) {
     switch (deed) {
       case Write write -> computer.write(write.queue, write.sector, write.count, write.fua);
+      case Zero z -> computer.zero(z.queue, z.sector, z.count, z.unmap, z.fua);
       case Commit commit -> computer.commit(commit.queue);
       case Flush flush -> computer.flush();
       case Read read -> computer.read(read.sector, read.count);
       case HoldReads held when held.hold -> computer.holdReads();
       case HoldReads released -> computer.releaseReads();
       case Maintain maintain -> computer.step(maintain.laterMs);
+      case SetMode to -> computer.setMode(to.mode);
       case GcPercent gc -> computer.setGcPercent(gc.percent);
       case Stop stop -> computer.stop();
       case Cut cut -> endIn(cut.events, cut);
       case Kill kill -> endIn(kill.events, kill);
       case DeviceFails fails -> computer.backing.fail(fails.perThousand);
-      case DeviceIsGone(boolean gone) when gone -> computer.backing.disappear();
+      case DeviceIsGone(boolean gone) when gone && !setting.direct() ->
+          computer.backing.disappear(); // with what it had answered and not flushed
       case DeviceIsGone back -> computer.backing.comeBack();
       case Repair repair -> offline(inspection::repair);
       case Rescue rescue -> offline(inspection::rescue);
@@ -222,7 +256,7 @@ final class CutHistory {
   // ---- and less of it ----
 
   /** A part of these deeds that still fails, from which no more can be left out one by one. */
-  static List<Deed> shortest(Computer computer, Setting setting, List<Deed> failing) {
+  static List<Deed> shortest(Computer computer, CutSetting setting, List<Deed> failing) {
     List<Deed> deeds = failing;
     for (int chunk = deeds.size() / 2; chunk > 0; chunk /= 2) {
       for (int from = 0; from < deeds.size(); ) {
@@ -238,7 +272,7 @@ final class CutHistory {
     return deeds;
   }
 
-  private static boolean fails(Computer computer, Setting setting, List<Deed> deeds) {
+  private static boolean fails(Computer computer, CutSetting setting, List<Deed> deeds) {
     try {
       new CutHistory(computer, setting, deeds).run();
       return false;

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import jpcache.Seeds;
-import jpcache.cache.Computer.Setting;
 import jpcache.cache.CutHistory.Deed;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -49,8 +48,8 @@ class CutHistoryTest {
 
   private static CutHistory live(Computer computer, long seed) {
     SplittableRandom random = new SplittableRandom(seed);
-    Setting setting = CutHistory.randomSetting(random);
-    List<Deed> deeds = CutHistory.randomDeeds(random, DEEDS);
+    CutSetting setting = CutHistory.randomSetting(random);
+    List<Deed> deeds = CutHistory.randomDeeds(random, setting, DEEDS);
     CutHistory history = new CutHistory(computer, setting, deeds);
     try {
       history.run();
@@ -60,7 +59,8 @@ class CutHistoryTest {
     }
   }
 
-  private static String describe(Computer computer, long seed, Setting setting, List<Deed> deeds) {
+  private static String describe(
+      Computer computer, long seed, CutSetting setting, List<Deed> deeds) {
     List<Deed> shortest = CutHistory.shortest(computer, setting, deeds);
     StringBuilder text =
         new StringBuilder("repeat with -Djpcache.crash.history=" + seed + "; " + setting);

@@ -1,8 +1,5 @@
 package jpcache.cache;
 
-import static jpcache.cache.SectorModel.SECTOR;
-
-import java.lang.foreign.MemorySegment;
 import java.util.List;
 import jpcache.cache.Computer.Window;
 import jpcache.media.CacheMedia;
@@ -43,27 +40,9 @@ final class Inspection {
 
   private void readView(CacheMedia media) {
     LogicalView view = new LogicalView(media, computer.backing);
-    for (Window window : Computer.WINDOWS) {
-      MemorySegment into = computer.scratch.asSlice(0, (long) window.count() * SECTOR);
-      view.read((long) window.first() * SECTOR, into);
-      for (int i = 0; i < window.count(); i++) {
-        int sector = window.first() + i;
-        int got = SectorModel.versionOf(into, (long) i * SECTOR, sector);
-        if (!computer.book().permits(sector, got)) {
-          throw new AssertionError(
-              "sector "
-                  + sector
-                  + " is at "
-                  + got
-                  + ", must be at "
-                  + computer.book().durable(sector)
-                  + ", was at "
-                  + computer.book().visible(sector)
-                  + "; "
-                  + SectorModel.describe(into, (long) i * SECTOR));
-        }
-        computer.book().found(sector, got);
-      }
+    for (Window w : Computer.WINDOWS) {
+      Survivors.check(
+          computer, view, w.first(), w.count(), computer.scratch, computer.findingsLast());
     }
   }
 
@@ -103,14 +82,9 @@ final class Inspection {
             (done, of) -> computer.lookAtDirtyTail());
     rescue.run(computer.pmem);
     computer.power.check();
-    MemorySegment device = computer.backing.durable();
     for (Window window : Computer.WINDOWS) {
-      for (int sector = window.first(); sector < window.first() + window.count(); sector++) {
-        int got = SectorModel.versionOf(device, (long) sector * SECTOR, sector);
-        require(
-            computer.book().permits(sector, got),
-            "after a rescue sector " + sector + " of the backing device is at " + got);
-      }
+      Survivors.checkDeviceAlone(
+          computer, computer.backing.durable(), window.first(), window.count());
     }
   }
 

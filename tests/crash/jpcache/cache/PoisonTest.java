@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
-import jpcache.cache.Computer.Setting;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -24,7 +23,7 @@ class PoisonTest {
 
   @Test
   void readsOfOtherDataSucceedAndNothingIsWrittenBackInItsPlace() {
-    computer.format(Setting.PLAIN);
+    computer.format(CutSetting.PLAIN);
     computer.put(0, PAGE_SECTORS);
     computer.put(PAGE_SECTORS, PAGE_SECTORS);
     computer.pmem.poison(computer.media().segments().dataOffset(1), PAGE_BYTES);

@@ -3,19 +3,18 @@ package jpcache.cache;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
-import jpcache.cache.Computer.Setting;
 import jpcache.cache.CutEverywhere.Scenario;
 import jpcache.media.CacheMode;
 
 /** What {@link PowerCutTest} cuts off: every writer of metadata has its turn. */
 final class Scenarios {
-  private static final Setting PLAIN = Setting.PLAIN;
+  private static final CutSetting PLAIN = CutSetting.PLAIN;
 
   /** All that has been written back is collected at once. */
-  private static final Setting COLLECTS = PLAIN.withGcPercent(0);
+  private static final CutSetting COLLECTS = PLAIN.withGcPercent(0);
 
   /** Written back when it is old, or when there is need. */
-  private static final Setting LAZY = PLAIN.withWriteBack(500, 100);
+  private static final CutSetting LAZY = PLAIN.withWriteBack(500, 100);
 
   private Scenarios() {}
 
@@ -26,8 +25,8 @@ final class Scenarios {
   }
 
   /** A scenario that is being put together; nothing comes before it unless it is said. */
-  private record Draft(String name, Setting setting, Consumer<Computer> before) {
-    Draft with(Setting chosen) {
+  private record Draft(String name, CutSetting setting, Consumer<Computer> before) {
+    Draft with(CutSetting chosen) {
       return new Draft(name, chosen, before);
     }
 
@@ -233,6 +232,7 @@ final class Scenarios {
               c.put(6, 4);
             }),
         cut("changes of the mode")
+            .with(PLAIN.withDirectWrites())
             .after(c -> c.put(0, 4))
             .during(c -> {
               c.setMode(CacheMode.WRITE_THROUGH);

@@ -7,7 +7,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
 import jpcache.Seeds;
-import jpcache.cache.Computer.Setting;
 import jpcache.cache.CutEverywhere.Effort;
 import jpcache.cache.CutEverywhere.Scenario;
 import jpcache.media.CacheMedia;
@@ -42,7 +41,7 @@ class WeakPlacesTest {
   }
 
   private void cutEverywhere(
-      Setting setting, Consumer<Computer> before, Consumer<Computer> during) {
+      CutSetting setting, Consumer<Computer> before, Consumer<Computer> during) {
     CutEverywhere.Counts counts =
         new CutEverywhere(computer, EFFORT, seed)
             .explore(new Scenario("a weak place", setting, before, during));
@@ -58,7 +57,7 @@ class WeakPlacesTest {
   @Test
   void noOldKsetFollowsTheNewestOne() {
     cutEverywhere(
-        Setting.PLAIN.withGcPercent(0),
+        CutSetting.PLAIN.withGcPercent(0),
         c -> {
           c.put(0, 2);
           c.put(2, 2);
@@ -74,7 +73,7 @@ class WeakPlacesTest {
   @Test
   void noOldKsetBeginsTheNextSegment() {
     cutEverywhere(
-        Setting.PLAIN.withGcPercent(0),
+        CutSetting.PLAIN.withGcPercent(0),
         c -> {
           c.put(2, 2);
           CacheMedia media = c.media();
@@ -121,7 +120,7 @@ class WeakPlacesTest {
   @Test
   void aTornUpdateOfATailLeavesTheOneBeforeIt() {
     cutEverywhere(
-        Setting.PLAIN.withGcPercent(0),
+        CutSetting.PLAIN.withGcPercent(0),
         c -> {
           for (int life = 0; life < 3; life++) { // so that both replicas of each have been written
             c.put(life, 2);
@@ -139,7 +138,7 @@ class WeakPlacesTest {
   @Test
   void noKeyIsDurableBeforeItsData() {
     cutEverywhere(
-        Setting.PLAIN,
+        CutSetting.PLAIN,
         c -> c.put(0, 16),
         c -> {
           c.put(20, 1); // the first one drains when it zeroes the log ahead
@@ -155,7 +154,7 @@ class WeakPlacesTest {
    */
   @Test
   void aStaleKeyIsSkippedWhateverItsChecksumSays() {
-    computer.format(Setting.PLAIN.withDataCrc().withGcPercent(0));
+    computer.format(CutSetting.PLAIN.withDataCrc().withGcPercent(0));
     computer.put(0, 4);
     Position oldTail = computer.media().keyTail();
     computer.settle();

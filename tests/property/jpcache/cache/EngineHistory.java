@@ -5,390 +5,223 @@ import static jpcache.cache.SectorModel.SECTOR;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.BitSet;
-import java.util.Iterator;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import jpcache.backing.SimBacking;
-import jpcache.base.Completion;
-import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
-import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
-import jpcache.media.Layout;
-import jpcache.media.LogReplay;
 import jpcache.media.MediaFormatter;
-import jpcache.media.MetadataWriter;
-import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
-import jpcache.tools.LogicalView;
-import jpcache.tools.fsck.Problems;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One history of a cache, by seed: requests of several queues, steps of maintenance, faults, stops
- * and crashes, each answer compared with a {@link SectorModel}, and the backing device with the log
- * ({@link PrefixCheck}).
+ * One history of a cache, by seed: requests of several clients, steps of maintenance, faults of the
+ * backing device, changes of mode and settings, stops and crashes. {@link HistoryModel} says what
+ * each answer may be, {@link HistoryMedia} looks at what is left behind, {@link HistoryMaintenance}
+ * at the backing device.
  *
  * <p>One thread drives it; only the backing device may have another.
  */
-final class EngineHistory implements AutoCloseable {
-  private static final int QUEUE_BUFFER_BYTES = 24 << 20;
-  private static final int MAX_WRITE_SECTORS = (8 << 20) / SECTOR;
-
-  /** Of one subtree, so that it is one key and enters as a whole. */
-  private static final int MAX_ZERO_SECTORS = (1 << 20) / SECTOR;
-
-  private static final int SUBTREE_SECTORS = Layout.SUBTREE_BYTES / SECTOR;
-  private static final long MAX_WAITING_BYTES = 40L << 20;
-  private static final int QUEUES = 3;
+final class EngineHistory implements HistoryWorld, AutoCloseable {
+  private static final int MAX_SECTORS = (8 << 20) / SECTOR;
+  private static final int CLIENT_BUFFER_BYTES = 24 << 20;
+  private static final long MAX_OUTSTANDING_BYTES = 40L << 20;
+  private static final int CLIENTS = 3;
   private static final int READS = 3;
-  private static final long SECOND = TimeUnit.SECONDS.toNanos(1);
 
+  private final Thread driver = Thread.currentThread();
+  private final CompletableFuture<Void> broken;
   private final SplittableRandom random;
   private final MemoryRegion region;
   private final Arena arena = Arena.ofShared();
+  private final HistorySetting setting;
+  private final String name;
   private final SimBacking backing;
-  private final CacheOptions options;
-  private final int sectors;
-  private final String setting;
-
-  /** For each sector the newest write that is visible, and the newest that must survive. */
-  private final int[] visible;
-
-  private final int[] durable;
-
-  /** When each write became visible, counted from 1; 0 before. The first content is write 0. */
-  private int[] appliedAt = new int[1 << 12];
-
-  private int applied;
-  private int version;
-
-  /** Which writes were of zeros, and for each sector the newest of those. */
-  private final BitSet zeroWrites = new BitSet();
-
-  private final int[] lastZeros;
-
-  private final PrefixCheck prefix;
-  private final List<Client> clients = new ArrayList<>();
-  private final List<Read> reads = new ArrayList<>();
-  private final ArrayList<MemorySegment> readBuffers = new ArrayList<>();
   private final MemorySegment scratch;
+  private final HistoryModel model;
+  private final HistoryMedia media;
+  private final HistoryMaintenance maintenance;
+  private final HistoryReads reads = new HistoryReads(this);
+  private final List<HistoryClient> clients = new ArrayList<>();
+  private final HistoryCounts counts = new HistoryCounts();
   private Cache cache;
 
   /** Sits on most of the segments, so that the others are used again and again. */
-  private @Nullable BlockQueue hog;
+  private @Nullable CacheQueue hog;
 
-  private long waitingBytes;
+  /** The device may fail requests; direct writes end with that error now or a moment later. */
   private boolean faulty;
-  private int asleep;
-  private boolean stopping;
-  private final Counts counts = new Counts();
-  private long now;
 
-  EngineHistory(long seed, MemoryRegion region) {
+  private volatile boolean stopping;
+  private volatile @Nullable Throwable failure;
+
+  /**
+   * A history that begins with an empty cache.
+   *
+   * @param broken ends with what fails on the device's thread: whoever drives the history may wait
+   *     in the engine for that thread, for ever
+   */
+  EngineHistory(long seed, MemoryRegion region, CompletableFuture<Void> broken) {
     this.region = region;
+    this.broken = broken;
     random = new SplittableRandom(seed);
-    sectors = (random.nextInt(4) == 0 ? 3 << 20 : (8 + random.nextInt(40)) << 20) / SECTOR;
-    boolean dataCrc = random.nextBoolean();
-    int gcPercent = oneOf(0, 30, 70, 90);
-    options =
-        CacheOptions.defaults()
-            .withLanes(oneOf(1, 2, 4, 16, 64))
-            .withDurability(random.nextInt(3) == 0 ? Durability.FLUSH : Durability.ACK)
-            .withWriteBack(oneOf(0, 100, 5000), oneOf(0, 5, 25, 100))
-            .withSequentialBytes(oneOf(0, 64 << 10, 4 << 20))
-            .withKeepPercent(oneOf(0, 50, CacheOptions.MAX_KEEP_PERCENT));
-    boolean threaded = random.nextBoolean();
-    setting =
-        "seed "
-            + seed
-            + ", "
-            + options
-            + ", gc "
-            + gcPercent
-            + " %, data crc "
-            + dataCrc
-            + ", "
-            + sectors
-            + " sectors, threaded "
-            + threaded;
-    backing = new SimBacking(SectorModel.firstContent(sectors), threaded, random.nextLong());
-    visible = new int[sectors];
-    durable = new int[sectors];
-    lastZeros = new int[sectors];
-    prefix = new PrefixCheck(region, backing, sectors, setting);
+    setting = HistorySetting.random(random);
+    name = "seed " + seed + ", " + setting;
+    int sectors = setting.sectors();
+    backing =
+        new SimBacking(SectorModel.firstContent(sectors), setting.threaded(), random.nextLong());
+    backing.onFailure(this::fail);
+    backing.tear(!setting.writesDirectly()); // write-around passes on what the device does
     scratch = arena.allocate((long) sectors * SECTOR, 4096);
-    for (int i = 0; i < READS; i++) {
-      readBuffers.add(arena.allocate((long) MAX_WRITE_SECTORS * SECTOR));
+    model = new HistoryModel(sectors);
+    media = new HistoryMedia(this, region, backing, random, scratch);
+    PrefixCheck prefix = new PrefixCheck(region, backing, sectors, name);
+    maintenance = new HistoryMaintenance(this, prefix, random);
+    MediaFormatter.format(region, setting.dataCrc(), setting.mode(), setting.gcPercent());
+    media.moveEmptyLog();
+    for (int i = 0; i < CLIENTS; i++) {
+      clients.add(new HistoryClient(this, arena.allocate(CLIENT_BUFFER_BYTES, 4096)));
     }
-    MediaFormatter.format(region, dataCrc, CacheMode.WRITE_BACK, gcPercent);
-    moveEmptyLogToTheEndOfItsSegment();
     cache = open();
-    for (int i = 0; i < QUEUES; i++) {
-      clients.add(new Client());
-    }
+    clients.forEach(HistoryClient::open);
     makeTheCacheSmall();
   }
 
-  /** What a history has been through: a test that claims much should have seen much. */
-  static final class Counts {
-    long writtenBytes;
-    long zeroedBytes;
-    long checks;
-    long waited;
-    long openings;
-    long batches;
-    long failedBatches;
-    long collections;
-    long logSegments;
+  // ---- what the parts of a history ask ----
 
-    void add(Counts other) {
-      writtenBytes += other.writtenBytes;
-      zeroedBytes += other.zeroedBytes;
-      checks += other.checks;
-      waited += other.waited;
-      openings += other.openings;
-      batches += other.batches;
-      failedBatches += other.failedBatches;
-      collections += other.collections;
-      logSegments += other.logSegments;
-    }
-
-    @Override
-    public String toString() {
-      return String.format(
-          "%d MiB written, %d MiB zeroed, %d writes waited, %d openings, %d batches written back,"
-              + " %d failed, %d collections, %d changes of the log's segment, %d times checked by"
-              + " fsck",
-          writtenBytes >> 20,
-          zeroedBytes >> 20,
-          waited,
-          openings,
-          batches,
-          failedBatches,
-          collections,
-          logSegments,
-          checks);
-    }
+  @Override
+  public Cache cache() {
+    return cache;
   }
 
-  private int oneOf(int... choices) {
-    return choices[random.nextInt(choices.length)];
+  @Override
+  public HistoryModel model() {
+    return model;
   }
 
-  Counts counts() {
+  @Override
+  public HistoryCounts counts() {
     return counts;
   }
 
+  @Override
+  public Durability durability() {
+    return setting.options().durability();
+  }
+
+  @Override
+  public boolean writesDirectly() {
+    return setting.writesDirectly();
+  }
+
+  @Override
+  public boolean isStopping() {
+    return stopping;
+  }
+
+  @Override
+  public boolean hears() {
+    return true;
+  }
+
+  @Override
+  public void require(boolean holds, Supplier<String> claim) {
+    if (holds) {
+      return;
+    }
+    AssertionError error =
+        new AssertionError(claim.get() + " (" + name + ", write " + model.writes() + ")");
+    if (Thread.currentThread() == driver) {
+      throw error;
+    }
+    failure = error; // the engine's work there is done first: the driver may wait for it
+  }
+
+  /** Something was thrown on the device's thread. */
+  private void fail(Throwable thrown) {
+    AssertionError error = new AssertionError("on the device's thread (" + name + ")", thrown);
+    failure = error;
+    broken.completeExceptionally(error);
+  }
+
+  /** To be called while waiting for another thread. */
+  private void spin() {
+    throwFailure();
+    Thread.onSpinWait();
+  }
+
+  private void throwFailure() {
+    Throwable thrown = failure;
+    if (thrown != null) {
+      throw new AssertionError("on another thread", thrown);
+    }
+  }
+
+  // ---- what happens ----
+
   void run(int operations) {
     for (int i = 0; i < operations; i++) {
+      throwFailure();
       switch (random.nextInt(100)) {
-        case 0, 1 -> flush();
+        case 0, 1 -> client().flush();
         case 2, 3, 4, 5, 6, 7, 8, 9, 10 -> client().commit();
-        case 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21 -> stepUnlessAsleep();
+        case 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21 -> maintenance.stepUnlessAsleep();
         case 22 -> toggleFaults();
         case 23 -> reopenSometimes();
-        case 24 -> now += random.nextLong(2 * SECOND);
-        default -> {
-          switch (random.nextInt(12)) {
-            case 0, 1, 2 -> read();
-            case 3 -> client().zero();
-            default -> client().write();
-          }
-        }
+        case 24 -> maintenance.passTime();
+        case 25 -> changeSettingsSometimes();
+        default -> request();
       }
     }
     reopen(true, true);
-    writeAllBack();
-    requireSound("at the end");
+    settleRequests();
+    maintenance.writeAllBack();
+    readAll();
+    media.checkDeviceAlone(scratch);
+    media.requireSound();
+    throwFailure();
   }
 
-  // ---- requests ----
+  private HistoryClient client() {
+    return clients.get(random.nextInt(CLIENTS));
+  }
 
-  private Client client() {
-    return clients.get(random.nextInt(QUEUES));
+  private void request() {
+    int kind = random.nextInt(12);
+    if (kind >= 3) {
+      letWritersGoOn();
+    }
+    int count = randomSectors();
+    int sector = random.nextInt(setting.sectors() - count + 1);
+    switch (kind) {
+      case 0, 1, 2 -> read(sector, count);
+      case 3 -> client().zero(sector, count, random.nextBoolean(), random.nextInt(10) == 0);
+      default -> client().write(sector, count, random.nextInt(10) == 0);
+    }
   }
 
   private int randomSectors() {
     int most =
-        switch (random.nextInt(asleep > 0 ? 20 : 100)) {
-          case 0 -> MAX_WRITE_SECTORS;
+        switch (random.nextInt(maintenance.isAsleep() ? 20 : 100)) {
+          case 0 -> MAX_SECTORS;
           case 1, 2, 3, 4 -> 2048;
           case 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20 -> 256;
           default -> 16;
         };
-    return 1 + random.nextInt(Math.min(most, sectors));
+    return 1 + random.nextInt(Math.min(most, setting.sectors()));
   }
 
-  private void apply(int sector, int count, int writeVersion) {
-    appliedAt[writeVersion] = ++applied;
-    Arrays.fill(visible, sector, sector + count, writeVersion);
-    if (zeroWrites.get(writeVersion)) {
-      Arrays.fill(lastZeros, sector, sector + count, writeVersion);
-    }
-  }
-
-  /** A client of the cache, with a queue and a batch that is not yet committed. */
-  private final class Client {
-    final MemorySegment buffer = arena.allocate(QUEUE_BUFFER_BYTES);
-    final List<Write> staged = new ArrayList<>();
-    BlockQueue queue = cache.openQueue();
-    long used;
-    boolean published;
-
-    void write() {
-      letWritersGoOn();
-      int count = randomSectors();
-      int sector = random.nextInt(sectors - count + 1);
-      long bytes = (long) count * SECTOR;
-      if (used + bytes > QUEUE_BUFFER_BYTES) {
-        commit();
-      }
-      Write write = nextWrite(sector, count);
-      SectorModel.fill(buffer, used, sector, count, version);
-      int waiting = cache.backlog().size();
-      queue.write((long) sector * SECTOR, (int) bytes, buffer.address() + used, write.fua, write);
-      used += bytes;
-      counts.writtenBytes += bytes;
-      handedOver(write, cache.backlog().size() > waiting);
-    }
-
-    /** Zeroes some sectors, or discards them. */
-    void zero() {
-      letWritersGoOn();
-      int sector = random.nextInt(sectors);
-      int most = Math.min(sectors - sector, SUBTREE_SECTORS - sector % SUBTREE_SECTORS);
-      int count = Math.min(Math.min(randomSectors(), most), MAX_ZERO_SECTORS);
-      Write write = nextWrite(sector, count);
-      zeroWrites.set(version);
-      int waiting = cache.backlog().size();
-      queue.writeZeroes(
-          (long) sector * SECTOR, (long) count * SECTOR, random.nextBoolean(), write.fua, write);
-      counts.zeroedBytes += (long) count * SECTOR;
-      handedOver(write, cache.backlog().size() > waiting);
-    }
-
-    private Write nextWrite(int sector, int count) {
-      if (++version == appliedAt.length) {
-        appliedAt = Arrays.copyOf(appliedAt, 2 * version);
-      }
-      return new Write(sector, count, version, random.nextInt(10) == 0);
-    }
-
-    private void handedOver(Write write, boolean waits) {
-      require(!write.completed, "a write completed before its commit");
-      if (waits) {
-        // The engine has published what this queue had staged: that came first.
-        staged.forEach(Write::apply);
-        published = !staged.isEmpty();
-        write.waits = true;
-        counts.waited++;
-        waitingBytes += (long) write.count * SECTOR;
-      } else {
-        staged.add(write);
-      }
-    }
-
-    void commit() {
-      queue.commit();
-      for (Write write : staged) {
-        require(write.completed, "a staged write is not complete after its commit");
-      }
-      staged.clear();
-      used = 0;
-      published = false;
-    }
-  }
-
-  private final class Write implements Completion {
-    final int sector;
-    final int count;
-    final int number;
-    final boolean fua;
-    boolean isApplied;
-    boolean completed;
-    boolean waits;
-
-    Write(int sector, int count, int number, boolean fua) {
-      this.sector = sector;
-      this.count = count;
-      this.number = number;
-      this.fua = fua;
-    }
-
-    void apply() {
-      if (!isApplied) {
-        isApplied = true;
-        EngineHistory.this.apply(sector, count, number);
-      }
-    }
-
-    @Override
-    public void complete(int errno) {
-      require(!completed, "a write completed twice");
-      completed = true;
-      if (waits) {
-        waitingBytes -= (long) count * SECTOR;
-      }
-      if (errno != 0) {
-        require(errno == Errno.ESHUTDOWN && stopping, "a write failed with " + errno);
-        return;
-      }
-      apply();
-      if (fua || options.durability() == Durability.ACK) {
-        for (int s = sector; s < sector + count; s++) {
-          if (appliedAt[durable[s]] < appliedAt[number]) {
-            durable[s] = number;
-          }
-        }
-      }
-    }
-  }
-
-  /** A read that may still be under way, and what was visible when it began. */
-  private static final class Read {
-    final int sector;
-    final int[] expected;
-    final MemorySegment buffer;
-    final boolean faulty;
-    final AtomicInteger errno = new AtomicInteger(-1);
-
-    Read(int sector, int[] expected, MemorySegment buffer, boolean faulty) {
-      this.sector = sector;
-      this.expected = expected;
-      this.buffer = buffer;
-      this.faulty = faulty;
-    }
-  }
-
-  private void read() {
-    if (readBuffers.isEmpty()) {
+  private void read(int sector, int count) {
+    if (reads.size() == READS) {
       finishReads();
     }
-    int count = randomSectors();
-    int sector = random.nextInt(sectors - count + 1);
-    Read read =
-        new Read(
-            sector,
-            Arrays.copyOfRange(visible, sector, sector + count),
-            readBuffers.removeLast(),
-            faulty);
-    reads.add(read);
     if (random.nextBoolean()) {
       backing.holdReads();
     }
-    client()
-        .queue
-        .read(
-            (long) sector * SECTOR,
-            count * SECTOR,
-            read.buffer.address(),
-            errno -> read.errno.compareAndSet(-1, errno));
+    reads.begin(client().queue(), sector, count, faulty);
     if (random.nextBoolean()) {
       finishReads();
     }
@@ -396,149 +229,80 @@ final class EngineHistory implements AutoCloseable {
 
   private void finishReads() {
     backing.releaseReads();
-    for (Iterator<Read> i = reads.iterator(); i.hasNext(); ) {
-      Read read = i.next();
-      while (read.errno.get() < 0) {
-        Thread.onSpinWait();
-      }
-      if (read.errno.get() == 0) {
-        check(read);
-      } else {
-        require(
-            read.errno.get() == Errno.EIO && (faulty || read.faulty),
-            "a read failed with " + read.errno);
-      }
-      readBuffers.add(read.buffer);
-      i.remove();
+    reads.finish(this::spin, faulty);
+  }
+
+  private void changeSettingsSometimes() {
+    if (random.nextInt(8) == 0) {
+      cache.setGcPercent(HistorySetting.randomGcPercent(random));
+    }
+    if (random.nextInt(8) == 0) {
+      counts.modeChanges++;
+      List<CacheMode> modes = setting.modes();
+      maintenance.owes(cache.setMode(modes.get(random.nextInt(modes.size()))));
     }
   }
 
-  private void check(Read read) {
-    for (int i = 0; i < read.expected.length; i++) {
-      checkSector(read.sector + i, read.expected[i], read.buffer, (long) i * SECTOR);
-    }
-  }
-
-  private void checkSector(int sector, int expected, MemorySegment bytes, long at) {
-    int got = SectorModel.versionOf(bytes, at, sector);
-    // What was written since the read began may be seen.
-    require(
-        mayBe(sector, got, expected),
-        () ->
-            "sector "
-                + sector
-                + " read as "
-                + got
-                + ", expected "
-                + expected
-                + "; "
-                + SectorModel.describe(bytes, at));
-  }
-
-  /** Whether a sector at one version may be found at another: that, or a later one. */
-  private boolean mayBe(int sector, int got, int expected) {
-    if (got == SectorModel.ZERO) {
-      return zeroWrites.get(expected) || visibleSince(lastZeros[sector], expected);
-    }
-    return got == expected || visibleSince(got, expected);
-  }
-
-  /** Whether a write has become visible, after another. That it is of the sector, its data says. */
-  private boolean visibleSince(int number, int older) {
-    return number > 0 && number <= version && appliedAt[number] > appliedAt[older];
-  }
-
-  private void flush() {
-    Client client = client();
-    client.commit();
-    boolean[] done = {false};
-    client.queue.flush(errno -> done[0] = errno == 0);
-    client.queue.commit();
-    require(done[0], "a flush did not complete in its commit");
-    System.arraycopy(visible, 0, durable, 0, sectors);
-  }
-
-  // ---- maintenance ----
-
-  /** Now and then the maintenance thread gets no processor for long: the cache fills up. */
-  private void stepUnlessAsleep() {
-    if (asleep > 0) {
-      asleep--;
-      return;
-    }
-    step();
-    if (random.nextInt(100) == 0) {
-      asleep = random.nextInt(150);
-    }
-  }
-
-  private long step() {
-    Position before = cache.tails().dirtyTail();
-    Position oldest = cache.tails().keyTail();
-    long errors = cache.maintenance().writeBackErrors();
-    long pause = cache.maintenance().step(now);
-    if (cache.maintenance().writeBackErrors() != errors) {
-      prefix.batchFailed();
-      counts.failedBatches++;
-    }
-    if (!cache.tails().keyTail().equals(oldest)) {
-      counts.collections++;
-    }
-    if (!cache.tails().dirtyTail().equals(before)) {
-      prefix.dirtyTailMoved(before, cache.tails().dirtyTail());
-      counts.batches++;
-      if (before.cacheSegment() != cache.tails().dirtyTail().cacheSegment()) {
-        counts.logSegments++;
-      }
-    }
-    return pause;
-  }
+  // ---- faults ----
 
   private void toggleFaults() {
+    settleDirectWrites();
     faulty = random.nextInt(3) == 0;
-    backing.fail(faulty ? oneOf(5, 50, 500, 1000) : 0);
+    backing.fail(faulty ? HistorySetting.oneOf(random, 5, 50, 500, 1000) : 0);
   }
 
   private void heal() {
+    settleDirectWrites();
     faulty = false;
     backing.fail(0);
-    now += 11 * SECOND; // no retry is further away
+    maintenance.awaitRetries();
+  }
+
+  /** All that has begun has been answered; what waits for a batch of another's has been let go. */
+  private void settleDirectWrites() {
+    if (writesDirectly()) {
+      clients.forEach(HistoryClient::commit);
+      awaitDevice();
+    }
+  }
+
+  private void awaitDevice() {
+    while (!cache.directWrites().isQuiet() || cache.directWrites().flushes().isBusy()) {
+      spin();
+    }
   }
 
   /** Where much waits, the next write might be held up, and nobody else would step. */
   private void letWritersGoOn() {
-    if (waitingBytes < MAX_WAITING_BYTES) {
-      return;
+    if (outstandingBytes() >= MAX_OUTSTANDING_BYTES) {
+      settleRequests();
+      maintenance.letWritersIn();
+      settleDirectWrites();
     }
-    settleRequests();
-    for (int step = 0; !cache.backlog().isEmpty(); step++) {
-      long pause = step();
-      require(pause == 0 || cache.backlog().isEmpty(), "writers wait for a clock");
-      require(step < 100_000, "no progress");
-    }
+  }
+
+  private long outstandingBytes() {
+    return clients.stream().mapToLong(HistoryClient::outstandingBytes).sum();
   }
 
   /** Nothing is under way, or holds room, or fails. */
   private void settleRequests() {
     heal();
     finishReads();
-    for (Client client : clients) {
-      client.commit();
-    }
+    clients.forEach(HistoryClient::commit);
   }
 
-  private void writeAllBack() {
-    settleRequests();
-    for (int step = 0; !cache.tails().dirtyTail().equals(cache.log().head().position()); step++) {
-      if (step() > 0) {
-        now += 10 * SECOND;
-      }
-      require(step < 100_000, "write-back makes no progress");
+  private void readAll() {
+    AtomicInteger errno = new AtomicInteger(-1);
+    BlockQueue queue = clients.getFirst().queue();
+    queue.read(0, setting.sectors() * SECTOR, scratch.address(), errno::set);
+    while (errno.get() < 0) {
+      spin();
     }
-    prefix.checkAll();
+    require(errno.get() == 0, "a read failed without a fault");
   }
 
-  // ---- stops, crashes and what is left then ----
+  // ---- stops and crashes ----
 
   private void reopenSometimes() {
     if (random.nextInt(25) == 0) {
@@ -549,34 +313,35 @@ final class EngineHistory implements AutoCloseable {
   private void reopen(boolean orderly, boolean wroteAll) {
     finishReads();
     stopping = true;
-    for (Client client : clients) {
-      // What was published cannot be taken back: it may survive, and the model takes it that way.
-      if (wroteAll || client.published || random.nextBoolean()) {
-        client.commit();
-      }
-      client.staged.clear();
-      client.used = 0;
-      client.queue.close();
+    for (HistoryClient client : clients) {
+      client.leave(wroteAll || random.nextBoolean());
     }
     if (hog != null) {
       hog.close();
     }
+    awaitDevice();
     if (orderly) {
       cache.close();
-      System.arraycopy(visible, 0, durable, 0, sectors);
+      if (!writesDirectly()) {
+        model.flushed(model.floors());
+      }
     } else {
       cache.stopWaiting(); // ends what waits; nothing of it was acknowledged
     }
-    require(waitingBytes == 0, "writes that waited were never answered");
-    if (random.nextBoolean()) {
+    require(outstandingBytes() == 0, "writes were never answered");
+    boolean powerCut = random.nextBoolean();
+    if (powerCut) {
       backing.crash();
+      model.powerCut();
+    } else if (cache.directWrites().flushes().failures() > 0) {
+      model.doubt(); // the next process cannot know
     }
     boolean wasFaulty = faulty;
     backing.fail(0);
-    checkMedia(orderly);
+    media.check(cache, orderly, powerCut || !writesDirectly());
     stopping = false;
     cache = open();
-    clients.forEach(client -> client.queue = cache.openQueue());
+    clients.forEach(HistoryClient::open);
     if (random.nextInt(3) > 0) {
       makeTheCacheSmall();
     }
@@ -584,105 +349,19 @@ final class EngineHistory implements AutoCloseable {
   }
 
   private Cache open() {
-    now = System.nanoTime();
     counts.openings++;
-    return Cache.open(region, backing, options);
+    maintenance.start();
+    return Cache.open(region, backing, setting.options());
   }
 
+  /** As writes in write-back that are never committed. */
   private void makeTheCacheSmall() {
-    hog = cache.openQueue();
+    hog = (CacheQueue) cache.openQueue();
     int left = 5 + random.nextInt(8);
     // Where room is scarce the hog would have to wait for write-back as everybody does.
     while (!cache.admission().isScarce()
-        && cache.segments().usedCount() < cache.segments().count() - left) {
-      hog.write(0, 3 << 20, scratch.address(), false, errno -> {});
-    }
-  }
-
-  /** The media and the backing device, seen by an independent reader, hold what they must. */
-  private void checkMedia(boolean orderly) {
-    CacheMedia media = CacheMedia.read(region.name(), region.view());
-    LogReplay.Summary summary = LogReplay.run(media, backing.sizeBytes(), (kset, key) -> {});
-    require(summary.dirtyTailOnLog(), "dirty_tail is off the log");
-    require(summary.staleKeys() == 0, () -> summary.staleKeys() + " stale keys");
-    require(media.dirtyTail().equals(cache.tails().dirtyTail()), "dirty_tail is not durable");
-    require(media.keyTail().equals(cache.tails().keyTail()), "key_tail is not durable");
-    if (orderly) {
-      require(summary.head().equals(cache.log().head().position()), "key_head");
-      int used = cache.segments().usedCount();
-      int referred = summary.used().cardinality();
-      int held = options.lanes() + cache.zeros().heldSegments();
-      require(
-          referred <= used && used <= referred + held,
-          () -> used + " segments used, " + referred + " referred to: references leak");
-    }
-    LogicalView view = new LogicalView(media, backing);
-    view.read(0, scratch);
-    for (int s = 0; s < sectors; s++) {
-      int sector = s;
-      int got = SectorModel.versionOf(scratch, (long) s * SECTOR, s);
-      require(
-          mayBe(s, got, durable[s]),
-          () ->
-              "after "
-                  + (orderly ? "a stop" : "a kill")
-                  + " sector "
-                  + sector
-                  + " is at "
-                  + got
-                  + ", must be at "
-                  + durable[sector]
-                  + ", was at "
-                  + visible[sector]
-                  + "; "
-                  + SectorModel.describe(scratch, (long) sector * SECTOR));
-      int found = got == SectorModel.ZERO ? lastZeros[s] : got;
-      visible[s] = found;
-      durable[s] = found;
-    }
-    requireSound(orderly ? "after a stop" : "after a kill");
-    if (media.keyTail().equals(summary.head())) {
-      moveEmptyLogToTheEndOfItsSegment();
-    }
-  }
-
-  /** The rules of the format, by those who check media for a living. */
-  private void requireSound(String when) {
-    List<String> problems = Problems.of(region.name(), region.view(), backing);
-    require(problems.isEmpty(), () -> when + " fsck finds " + problems);
-    counts.checks++;
-  }
-
-  /**
-   * Segments are large and the log is small: without this, few histories would see it go on in
-   * another segment, and none at every place from which it can.
-   */
-  private void moveEmptyLogToTheEndOfItsSegment() {
-    CacheMedia media = CacheMedia.read(region.name(), region.view());
-    Position at = media.keyTail();
-    int left = Layout.KSET_HEADER_BYTES + 8 * random.nextInt(6000 / 8);
-    int offset = Layout.SEGMENT_DATA_BYTES - left;
-    if (offset <= at.offsetBytes()) {
-      return;
-    }
-    MemorySegment zeros = arena.allocate(left);
-    long place = media.segments().dataOffset(at.cacheSegment()) + offset;
-    region.persist(place, zeros.address(), left);
-    MetadataWriter metadata = new MetadataWriter(region, media.segments());
-    metadata.keyTail(new Position(at.cacheSegment(), offset));
-    metadata.dirtyTail(new Position(at.cacheSegment(), offset));
-  }
-
-  private void require(boolean holds, String claim) {
-    if (!holds) {
-      throw new AssertionError(claim + " (" + setting + ", write " + version + ")");
-    }
-  }
-
-  private void require(boolean holds, Supplier<String> claim) {
-    if (!holds) {
-      throw new AssertionError(claim.get() + " (" + setting + ", write " + version + ")");
-    }
+        && cache.segments().usedCount() < cache.segments().count() - left
+        && hog.stage(0, 3 << 20, scratch.address(), false, errno -> {})) {}
   }
 
   @Override

@@ -129,6 +129,21 @@ class WriteBatchPropertyTest {
   }
 
   @Test
+  void dataThatAdjoinsIsExtentsOfAMebibyteInOneRun() {
+    int keyBytes = 4096;
+    int half = WriteBatch.MAX_DATA_BYTES / 2;
+    for (int place = 0; place < 5 * half; place += keyBytes) {
+      batch.add(place, keyBytes, 3, place);
+    }
+    batch.plan();
+    assertEquals(3, batch.extents());
+    assertEquals(2 * half, batch.lengthBytes(1));
+    assertEquals(4 * half, batch.segmentOffsetBytes(2));
+    assertEquals(half, batch.lengthBytes(2));
+    assertEquals(3, batch.runEnd(0));
+  }
+
+  @Test
   void aLargeBatchGrowsAndThenPlansAnotherOneFromTheStart() {
     for (int i = 0; i < 10_000; i++) {
       batch.add(BASE - 2L * i * SECTOR, SECTOR, 1, i * SECTOR);

@@ -7,12 +7,14 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.Consumer;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PoisonedMemoryException;
 import jpcache.support.PagedMemory;
 import jpcache.support.Power;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A backing device in memory, as bad as the contract allows. Writes stay in a volatile cache until
@@ -36,8 +38,10 @@ public final class SimBacking implements BackingDevice {
 
   private final Power power;
   private final int blockBytes;
-  private final boolean threaded;
   private final SplittableRandom random;
+
+  /** What answers; null if that is the caller's thread. */
+  private final @Nullable AnyOrderThread thread;
 
   /** What reads show, and what survives. */
   private final PagedMemory current;
@@ -50,13 +54,11 @@ public final class SimBacking implements BackingDevice {
   /** Sectors that reads may show newer than they are on the medium. */
   private final BitSet ahead = new BitSet();
 
-  private final List<Runnable> waiting = new ArrayList<>();
   private final List<Runnable> lateReads = new ArrayList<>();
   private boolean holdingReads;
   private int failuresPerThousand;
   private boolean tearing = true;
   private boolean gone;
-  private boolean closed;
   private long changes;
   private long writes;
   private long zeroedBytes;
@@ -71,13 +73,10 @@ public final class SimBacking implements BackingDevice {
   public SimBacking(byte[] bytes, int blockBytes, boolean threaded, long seed, Power power) {
     this.power = power;
     this.blockBytes = blockBytes;
-    this.threaded = threaded;
     random = new SplittableRandom(seed);
     current = memory(bytes);
     medium = memory(bytes);
-    if (threaded) {
-      Thread.ofPlatform().daemon().name("simulated backing").start(this::completeInAnyOrder);
-    }
+    thread = threaded ? new AnyOrderThread("simulated backing") : null;
   }
 
   private static PagedMemory memory(byte[] bytes) {
@@ -85,6 +84,13 @@ public final class SimBacking implements BackingDevice {
     memory.bytes().copyFrom(MemorySegment.ofArray(bytes));
     memory.changes(0, bytes.length);
     return memory;
+  }
+
+  /** Who is told, on the device's thread, of the first thing that an answer has thrown there. */
+  public void onFailure(Consumer<Throwable> told) {
+    if (thread != null) {
+      thread.onFailure(told);
+    }
   }
 
   // ---- faults ----
@@ -396,34 +402,10 @@ public final class SimBacking implements BackingDevice {
   }
 
   private void submit(Runnable action) {
-    if (!threaded) {
+    if (thread != null) {
+      thread.submit(action);
+    } else {
       action.run();
-      return;
-    }
-    synchronized (waiting) {
-      waiting.add(action);
-      waiting.notifyAll();
-    }
-  }
-
-  private void completeInAnyOrder() {
-    SplittableRandom order = new SplittableRandom();
-    while (true) {
-      Runnable next;
-      synchronized (waiting) {
-        while (waiting.isEmpty()) {
-          if (closed) {
-            return;
-          }
-          try {
-            waiting.wait();
-          } catch (InterruptedException e) {
-            return;
-          }
-        }
-        next = waiting.remove(order.nextInt(waiting.size()));
-      }
-      next.run();
     }
   }
 
@@ -452,11 +434,11 @@ public final class SimBacking implements BackingDevice {
     return false;
   }
 
+  /** Throws AssertionError if something has failed on the device's thread. */
   @Override
   public void close() {
-    synchronized (waiting) {
-      closed = true;
-      waiting.notifyAll();
+    if (thread != null) {
+      thread.close();
     }
   }
 }

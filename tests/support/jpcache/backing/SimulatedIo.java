@@ -62,6 +62,11 @@ final class SimulatedIo implements RawIo {
   }
 
   @Override
+  public int depth() {
+    return 32;
+  }
+
+  @Override
   public void read(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
     insist(fd, offsetBytes, lengthBytes, address);
     pending.add(() -> {

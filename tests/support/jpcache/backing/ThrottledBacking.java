@@ -75,6 +75,11 @@ public final class ThrottledBacking implements BackingDevice {
   }
 
   @Override
+  public int queueDepth() {
+    return placeFreeNanos.length;
+  }
+
+  @Override
   public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
     submit(lengthBytes, () -> device.read(offsetBytes, lengthBytes, address, done), done);
   }

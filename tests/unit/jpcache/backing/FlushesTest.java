@@ -20,6 +20,11 @@ class FlushesTest {
 
   private final class Syncs implements RawIo {
     @Override
+    public int depth() {
+      return 1;
+    }
+
+    @Override
     public void sync(int fd, Result done) {
       assertEquals(FD, fd);
       syncs.add(done);

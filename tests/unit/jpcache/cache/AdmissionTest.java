@@ -13,6 +13,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class AdmissionTest {
+  private static final long BATCH_BYTES = 16L << 20;
+
   private static final int BLOCK_BYTES = 4096;
 
   private final MemoryRegion region = new MemoryRegion(512L << 20);
@@ -26,7 +28,7 @@ class AdmissionTest {
     MetadataWriter metadata = new MetadataWriter(region, media.segments());
     segments =
         new SegmentTable(media.segments(), metadata, new int[media.segments().count()], () -> {});
-    admission = new Admission(segments, 1);
+    admission = new Admission(segments, 1, BATCH_BYTES);
   }
 
   @AfterEach
@@ -78,8 +80,8 @@ class AdmissionTest {
   @Test
   void noMoreThanABatchIsSaved() {
     fill();
-    admission.earn(3 * WriteBack.BATCH_BYTES);
-    assertTrue(admission.admit((int) WriteBack.BATCH_BYTES));
+    admission.earn(3 * BATCH_BYTES);
+    assertTrue(admission.admit((int) BATCH_BYTES));
     assertFalse(admission.admit(1));
   }
 

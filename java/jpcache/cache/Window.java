@@ -1,0 +1,64 @@
+package jpcache.cache;
+
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How many requests of one thread are under way, and no more than a device wants at once.
+ *
+ * <p>When there are that many, the thread sleeps until a quarter of them has ended: to be woken for
+ * each would cost more than the request, and the rest keeps the device busy meanwhile.
+ *
+ * <p>{@link #leave} is for any thread, the rest for the one.
+ */
+final class Window {
+  private final int most;
+  private final AtomicInteger underWay = new AtomicInteger();
+
+  /** Who sleeps until so many are under way; read by those who leave, after they have left. */
+  private volatile @Nullable Thread sleeper;
+
+  private volatile int sleepsUntil;
+
+  Window(int most) {
+    this.most = most;
+  }
+
+  /** A request begins, as soon as there is room for it. */
+  void enter() {
+    if (underWay.get() >= most) {
+      awaitSome();
+    }
+    underWay.incrementAndGet();
+  }
+
+  /** A request has ended. */
+  void leave() {
+    // Only the sleeper enters, so that there are exactly so many is seen once while it sleeps.
+    if (underWay.decrementAndGet() == sleepsUntil) {
+      LockSupport.unpark(sleeper);
+    }
+  }
+
+  /** Sleeps until a quarter of what is under way has ended; returns false if nothing is. */
+  boolean awaitSome() {
+    int count = underWay.get();
+    await(count - (count + 3) / 4);
+    return count > 0;
+  }
+
+  /** Returns when nothing is under way. */
+  void awaitAll() {
+    await(0);
+  }
+
+  private void await(int count) {
+    sleepsUntil = count;
+    sleeper = Thread.currentThread();
+    while (underWay.get() > count) {
+      LockSupport.park(this);
+    }
+    sleeper = null;
+  }
+}
