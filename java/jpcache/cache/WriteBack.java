@@ -318,9 +318,11 @@ final class WriteBack {
       }
       extent = end;
     }
-    while (window.awaitSome()) {
+    boolean more;
+    do {
+      more = window.awaitSome();
       toldBytes = tell(progress, toldBytes);
-    }
+    } while (more);
     return firstErrno.get();
   }
 

@@ -48,10 +48,13 @@ final class BackingCheck {
           if (inside(kset, key, at, findings) && live) {
             long offset = kset.keyOffset(key);
             int segment = dirty ? dirtyMark : kset.keySegment(key);
-            map.subtree(offset)
-                .insert(
-                    Extent.ofBytes(
-                        offset, kset.keyLength(key), segment, kset.keySegmentOffset(key)));
+            long extent =
+                Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key));
+            Subtree subtree = map.subtree(offset);
+            if (!dirty && coversDirty(subtree, extent)) {
+              findings.accept(cleanOverDirty(offset, kset.keyLength(key), at));
+            }
+            subtree.insert(extent);
           }
         });
     try (Arena arena = Arena.ofConfined()) {
@@ -66,6 +69,27 @@ final class BackingCheck {
       }
     }
     return backing.sizeBytes() + " bytes, " + compared + " of them compared";
+  }
+
+  private boolean coversDirty(Subtree subtree, long extent) {
+    extents.clear();
+    subtree.overlaps(Extent.start(extent), Extent.end(extent), extents);
+    for (int i = 0; i < extents.size(); i++) {
+      if (Extent.segment(extents.get(i)) == dirtyMark) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** No writer makes it: what a miss brings never covers what the cache holds. */
+  private static Finding cleanOverDirty(long offset, int length, long at) {
+    return Finding.problem(
+        "key.flags",
+        at,
+        "logical bytes " + offset + " to " + (offset + length),
+        "clean, but over a key that is not written back: when that is, the backing device has"
+            + " something else");
   }
 
   private boolean inside(Kset kset, int key, long at, Consumer<Finding> findings) {

@@ -76,6 +76,18 @@ final class Scenarios {
               c.put(4, 2);
               c.step(1700);
             }),
+        cut("discard and write-zeroes")
+            .after(c -> c.put(0, 16))
+            .during(c -> {
+              c.put(2, 4);
+              c.zero(0, 4, 4, true, false);
+              c.commit(0);
+              c.put(6, 2);
+              c.zero(1, 0, 3, false, false);
+              c.commit(1);
+              c.settle();
+              c.put(1, 2);
+            }),
         cut("an orderly stop")
             .with(PLAIN.withDurability(Durability.FLUSH))
             .during(c -> {

@@ -317,6 +317,12 @@ class FsckFaultsTest {
             "5 problem key.seg_gen"));
     all.add(
         keyFault(
+            "a clean key over one that is not written back",
+            new LogKey(8 * BLOCK, BLOCK, 2, 1, 5 * BLOCK, GENERATION, 0),
+            After.THE_SAME,
+            "7 problem key.flags"));
+    all.add(
+        keyFault(
             "data in a segment of the log",
             LogKey.of(0, BLOCK, 0, 1 << 20),
             After.THE_SAME,
