@@ -115,7 +115,8 @@ final class WriteBack {
     this.log = log;
     this.direct = direct;
     check = new DirtyDataCheck(media, map);
-    window = new Window(backing.queueDepth());
+    // A third more than the device works on: when a quarter of it has ended, all is still at work.
+    window = new Window(backing.queueDepth() * 4 / 3);
   }
 
   /**

@@ -71,7 +71,7 @@ public final class ScaleBench {
     int extents = Integer.parseInt(args[0]);
     Path directory = Files.createTempDirectory(Path.of(args[1]), "jpcache-scale-");
     Path file = directory.resolve("cache");
-    long ksets = (extents + KSET_KEYS - 1) / KSET_KEYS;
+    long ksets = ((long) extents + KSET_KEYS - 1) / KSET_KEYS;
     long logBytes = ksets * (Layout.KSET_HEADER_BYTES + (long) KSET_KEYS * Layout.KEY_BYTES);
     // A segment is left when the next kset might not fit.
     int logSegments = (int) (logBytes / (Layout.SEGMENT_DATA_BYTES - Layout.KSET_MAX_BYTES)) + 2;
