@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import jpcache.backing.SimBacking;
@@ -29,6 +30,7 @@ final class EngineHistory implements HistoryWorld, AutoCloseable {
   private static final int MAX_SECTORS = (8 << 20) / SECTOR;
   private static final int CLIENT_BUFFER_BYTES = 24 << 20;
   private static final long MAX_OUTSTANDING_BYTES = 40L << 20;
+  private static final long LONGEST_ANSWER_NANOS = TimeUnit.SECONDS.toNanos(60);
   private static final int CLIENTS = 3;
   private static final int READS = 3;
 
@@ -272,6 +274,15 @@ final class EngineHistory implements HistoryWorld, AutoCloseable {
     }
   }
 
+  /** A direct write leaves the device's order before it is flushed, and its client told. */
+  private void awaitAnswers() {
+    long end = System.nanoTime() + LONGEST_ANSWER_NANOS;
+    while (outstandingBytes() > 0) {
+      require(System.nanoTime() < end, "writes were never answered");
+      spin();
+    }
+  }
+
   /** Where much waits, the next write might be held up, and nobody else would step. */
   private void letWritersGoOn() {
     if (outstandingBytes() >= MAX_OUTSTANDING_BYTES) {
@@ -328,7 +339,8 @@ final class EngineHistory implements HistoryWorld, AutoCloseable {
     } else {
       cache.stopWaiting(); // ends what waits; nothing of it was acknowledged
     }
-    require(outstandingBytes() == 0, "writes were never answered");
+    awaitAnswers();
+    awaitDevice();
     boolean powerCut = random.nextBoolean();
     if (powerCut) {
       backing.crash();
