@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 
 /**
@@ -32,9 +33,7 @@ final class Training {
       run("view", "--cache", cache.toString(), "--backing", backing.toString(), "--length", "0");
       serve(cache, backing, directory.resolve("control"), directory.resolve("nbd"));
     } finally {
-      Files.deleteIfExists(cache);
-      Files.deleteIfExists(backing);
-      Files.delete(directory);
+      remove(directory); // whatever a run that failed has left
     }
   }
 
@@ -70,6 +69,15 @@ final class Training {
     try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
       file.setLength(sizeBytes);
     }
+  }
+
+  private static void remove(Path directory) throws IOException {
+    try (Stream<Path> files = Files.list(directory)) {
+      for (Path file : files.toList()) {
+        Files.delete(file);
+      }
+    }
+    Files.delete(directory);
   }
 
   private static void run(String... args) {

@@ -216,12 +216,14 @@ class MaintenanceTest {
     AtomicInteger wakes = new AtomicInteger();
     try (BlockQueue queue = cache.openQueue()) {
       BlockQueue holder = cache.openQueue();
+      cache.admission().setDeviceFails(true); // the reserve is open then
       while (cache.status().segmentsUsed() < 28) {
         holder.write(0, 4 << 20, buffer.address(), false, e -> {});
       }
       // The last that is admitted takes all that the log does not keep.
       holder.write(0, 32 << 20, buffer.address(), false, e -> {});
       assertEquals(30, cache.status().segmentsUsed());
+      cache.admission().setDeviceFails(false);
       write(queue, 0, 32 << 20);
       settle(cache);
       assertEquals(PENDING, errno[0]);
