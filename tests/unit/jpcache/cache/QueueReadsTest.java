@@ -11,6 +11,7 @@ import jpcache.backing.MemoryBacking;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.ExtentSink;
+import jpcache.block.ReadBatch;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
 import jpcache.pmem.MemoryRegion;
@@ -100,6 +101,22 @@ class QueueReadsTest {
     assertEquals(2, damagedReads());
     write(0, 4096, 'z');
     assertEquals("z", read(0, 4096));
+  }
+
+  @Test
+  void ofReadsThatAreHandedOverTogetherOnlyThatOfDamagedDataFails() {
+    write(0, 4096, 'x');
+    write(4096, 4096, 'y');
+    damage('x');
+    int[] results = {PENDING, PENDING};
+    ReadBatch batch = new ReadBatch();
+    batch.add(0, 4096, buffer.address(), e -> results[0] = e);
+    batch.add(4096, 4096, buffer.address() + 4096, e -> results[1] = e);
+    queue.readAll(batch);
+    assertEquals(Errno.EIO, results[0]);
+    assertEquals(0, results[1]);
+    assertEquals('y', buffer.get(JAVA_BYTE, 4096));
+    assertEquals(1, damagedReads());
   }
 
   @Test
