@@ -186,7 +186,7 @@ final class HistoryClient {
    */
   void cutOff() {
     Write half = handedOver;
-    if (committing || half != null) { // or published, to make room
+    if (committing || published || half != null) { // which may have published, to make room
       staged.forEach(Write::begin);
     } else {
       staged.forEach(Write::withdraw);
