@@ -123,6 +123,17 @@ final class PmemReadsTest {
         e.getMessage());
   }
 
+  @Test
+  void touchingLostPagesIsNoErrorThenOrLater() throws IOException {
+    MemorySegment to = arena.allocate(PAGE);
+    truncate();
+    for (int i = 0; i < 50_000; i++) {
+      long kept = (long) (i % 64) * PAGE;
+      PmemReads.touch(region.view(), new long[] {kept, KEPT + kept, 0, SIZE - 1}, 4);
+      assertEquals(-1, hotCopy(to, kept, PAGE));
+    }
+  }
+
   /** Hot enough for C2, whose code leaves the try block before it delivers an error by itself. */
   @Test
   void inHotCodeEveryLostPageIsAnExceptionOfItsOwnCopyAndNothingElseIs() throws IOException {
