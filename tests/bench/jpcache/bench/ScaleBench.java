@@ -75,7 +75,7 @@ public final class ScaleBench {
     long logBytes = ksets * (Layout.KSET_HEADER_BYTES + (long) KSET_KEYS * Layout.KEY_BYTES);
     // A segment is left when the next kset might not fit.
     int logSegments = (int) (logBytes / (Layout.SEGMENT_DATA_BYTES - Layout.KSET_MAX_BYTES)) + 2;
-    long segments = logSegments + DATA_SEGMENTS + FREE_SEGMENTS;
+    long segments = (long) logSegments + DATA_SEGMENTS + FREE_SEGMENTS;
     long bytes = Layout.MIN_DEVICE_BYTES + segments * Layout.SEGMENT_BYTES;
     try (Arena arena = Arena.ofConfined();
         PmemRegion region = PmemFiles.create(file.toString(), bytes, null)) {

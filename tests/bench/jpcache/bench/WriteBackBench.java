@@ -81,7 +81,7 @@ public final class WriteBackBench {
     int rounds = Integer.parseInt(args[3]);
     List<String> fioOptions = List.of(args).subList(4, args.length);
     WriteBackBench bench = new WriteBackBench(args[1], (mib << 20) / BLOCK, fioOptions);
-    long cacheBytes = (4L * mib << 20) + (512L << 20);
+    long cacheBytes = ((4L * mib) << 20) + (512L << 20);
     try (PmemRegion region = PmemFiles.create(args[0], cacheBytes, null)) {
       System.out.println("pattern     round  write-back MB/s  us CPU/4K  fio MB/s  ratio");
       for (boolean random : new boolean[] {true, false}) {
