@@ -158,5 +158,6 @@ final class ServeCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     out.println("READY " + serving.addresses().getFirst() + " size=" + serving.sizeBytes());
     out.flush();
+    serving.prefault();
   }
 }

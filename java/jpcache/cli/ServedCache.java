@@ -11,6 +11,7 @@ import jpcache.media.ReplayProgress;
 import jpcache.nbd.Export;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.Prefault;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One cache of a server: owns region, backing device, engine and its maintenance, and takes them
@@ -25,7 +26,7 @@ final class ServedCache implements AutoCloseable {
   private final BackingDevice backing;
   private final Cache cache;
   private final MaintenanceThread maintenance;
-  private final Prefault prefault;
+  private @Nullable Prefault prefault;
   private String description;
   private boolean readOnly;
   private boolean writeBackOnStop;
@@ -37,7 +38,6 @@ final class ServedCache implements AutoCloseable {
     this.cache = cache;
     this.description = "jpcache of " + backing.name();
     maintenance = MaintenanceThread.start(cache);
-    prefault = Prefault.start(region);
   }
 
   /** Opens the cache. Takes region and backing device over, also when it fails. */
@@ -97,6 +97,11 @@ final class ServedCache implements AutoCloseable {
     return cache.sizeBytes();
   }
 
+  /** Clients can connect: what is not needed for that begins. */
+  void prefault() {
+    prefault = Prefault.start(region);
+  }
+
   /** Requests that wait for room do so no longer: a stop begins. */
   void stopWaiting() {
     cache.stopWaiting();
@@ -144,7 +149,9 @@ final class ServedCache implements AutoCloseable {
   /** After {@link #stopMaintenance}. */
   @Override
   public void close() {
-    prefault.close();
+    if (prefault != null) {
+      prefault.close();
+    }
     cache.close();
     if (inUse) {
       // Threads may still use the mapping: the end of the process will undo it.

@@ -106,6 +106,11 @@ final class Serving implements AutoCloseable {
     return first().sizeBytes();
   }
 
+  /** Maps the caches' pages beforehand, once the server is ready. */
+  void prefault() {
+    distinct.forEach(ServedCache::prefault);
+  }
+
   /** Has what server and caches count shown by a registry; of several, by export. */
   void register(Registry registry) {
     server.register(registry);
