@@ -7,7 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
-import jpcache.backing.BackingDevice;
+import jpcache.backing.TestDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
@@ -206,30 +206,14 @@ public class EngineBench {
   }
 
   /** A backing device that nothing ever reaches. */
-  private static final class NoBacking implements BackingDevice {
-    @Override
-    public String name() {
-      return "none";
+  private static final class NoBacking extends TestDevice {
+    NoBacking() {
+      super("none");
     }
 
     @Override
     public long sizeBytes() {
       return LOGICAL_BYTES;
-    }
-
-    @Override
-    public int blockBytes() {
-      return 512;
-    }
-
-    @Override
-    public int directAlignmentBytes() {
-      return 512;
-    }
-
-    @Override
-    public boolean readOnly() {
-      return false;
     }
 
     @Override
@@ -246,8 +230,5 @@ public class EngineBench {
     public void flush(Completion done) {
       done.complete(Errno.EIO);
     }
-
-    @Override
-    public void close() {}
   }
 }

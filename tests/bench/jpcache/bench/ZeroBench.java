@@ -3,7 +3,7 @@ package jpcache.bench;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
-import jpcache.backing.BackingDevice;
+import jpcache.backing.TestDevice;
 import jpcache.base.Completion;
 import jpcache.block.BlockQueue;
 import jpcache.cache.Cache;
@@ -88,38 +88,19 @@ public final class ZeroBench {
   }
 
   /** A device that answers and holds nothing. */
-  private static final class Nothing implements BackingDevice {
+  private static final class Nothing extends TestDevice {
     private final long sizeBytes;
     private int zeroes;
     private int flushes;
 
     Nothing(long sizeBytes) {
+      super("nothing");
       this.sizeBytes = sizeBytes;
-    }
-
-    @Override
-    public String name() {
-      return "nothing";
     }
 
     @Override
     public long sizeBytes() {
       return sizeBytes;
-    }
-
-    @Override
-    public int blockBytes() {
-      return 512;
-    }
-
-    @Override
-    public int directAlignmentBytes() {
-      return 512;
-    }
-
-    @Override
-    public boolean readOnly() {
-      return false;
     }
 
     @Override
@@ -143,8 +124,5 @@ public final class ZeroBench {
       flushes++;
       done.complete(0);
     }
-
-    @Override
-    public void close() {}
   }
 }

@@ -1,41 +1,22 @@
 package jpcache.fuzz;
 
 import java.lang.foreign.MemorySegment;
-import jpcache.backing.BackingDevice;
+import jpcache.backing.TestDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 
 /** A backing device over memory that somebody else owns; every request completes at once. */
-final class SegmentBacking implements BackingDevice {
+final class SegmentBacking extends TestDevice {
   private final MemorySegment bytes;
 
   SegmentBacking(MemorySegment bytes) {
+    super("memory");
     this.bytes = bytes;
-  }
-
-  @Override
-  public String name() {
-    return "memory";
   }
 
   @Override
   public long sizeBytes() {
     return bytes.byteSize();
-  }
-
-  @Override
-  public int blockBytes() {
-    return 512;
-  }
-
-  @Override
-  public int directAlignmentBytes() {
-    return 512;
-  }
-
-  @Override
-  public boolean readOnly() {
-    return false;
   }
 
   @Override
@@ -68,7 +49,4 @@ final class SegmentBacking implements BackingDevice {
   public void flush(Completion done) {
     done.complete(0);
   }
-
-  @Override
-  public void close() {}
 }

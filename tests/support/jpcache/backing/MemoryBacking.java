@@ -12,9 +12,8 @@ import jpcache.base.Errno;
  * A backing device in memory whose requests complete when the test says so: at once, or one by one
  * under {@link #hold}.
  */
-public final class MemoryBacking implements BackingDevice {
+public final class MemoryBacking extends TestDevice {
   private final byte[] bytes;
-  private final int blockBytes;
   private final Queue<Runnable> held = new ArrayDeque<>();
   private final AtomicInteger reads = new AtomicInteger();
   private long writtenBytes;
@@ -30,8 +29,8 @@ public final class MemoryBacking implements BackingDevice {
   }
 
   public MemoryBacking(byte[] bytes, int blockBytes) {
+    super("memory", blockBytes, 4096);
     this.bytes = bytes;
-    this.blockBytes = blockBytes;
   }
 
   /** From now on requests wait for {@link #release}. */
@@ -85,28 +84,8 @@ public final class MemoryBacking implements BackingDevice {
   }
 
   @Override
-  public String name() {
-    return "memory";
-  }
-
-  @Override
   public long sizeBytes() {
     return bytes.length;
-  }
-
-  @Override
-  public int blockBytes() {
-    return blockBytes;
-  }
-
-  @Override
-  public int directAlignmentBytes() {
-    return 4096;
-  }
-
-  @Override
-  public boolean readOnly() {
-    return false;
   }
 
   @Override
@@ -170,9 +149,6 @@ public final class MemoryBacking implements BackingDevice {
   public void flush(Completion done) {
     submit(() -> done.complete(writeErrno), 0, 0, done);
   }
-
-  @Override
-  public void close() {}
 
   private void submit(Runnable request, long offsetBytes, long lengthBytes, Completion done) {
     if (offsetBytes < 0 || offsetBytes > bytes.length - lengthBytes) {

@@ -8,13 +8,14 @@ import jpcache.base.Completion;
  * A backing device of any size that costs nothing: every sector begins with its own offset. It
  * completes at once and forgets what is written.
  */
-public final class PatternBacking implements BackingDevice {
+public final class PatternBacking extends TestDevice {
   private static final int SECTOR_BYTES = 512;
 
   private final long sizeBytes;
   private int reads;
 
   public PatternBacking(long sizeBytes) {
+    super("pattern");
     this.sizeBytes = sizeBytes;
   }
 
@@ -24,28 +25,8 @@ public final class PatternBacking implements BackingDevice {
   }
 
   @Override
-  public String name() {
-    return "pattern";
-  }
-
-  @Override
   public long sizeBytes() {
     return sizeBytes;
-  }
-
-  @Override
-  public int blockBytes() {
-    return SECTOR_BYTES;
-  }
-
-  @Override
-  public int directAlignmentBytes() {
-    return SECTOR_BYTES;
-  }
-
-  @Override
-  public boolean readOnly() {
-    return false;
   }
 
   @Override
@@ -67,7 +48,4 @@ public final class PatternBacking implements BackingDevice {
   public void flush(Completion done) {
     done.complete(0);
   }
-
-  @Override
-  public void close() {}
 }

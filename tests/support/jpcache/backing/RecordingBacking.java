@@ -12,7 +12,7 @@ import jpcache.base.Completion;
  * sectors hold anything. It answers before the call returns, or, while it {@link #hold holds}, when
  * it is let go. Any thread.
  */
-public final class RecordingBacking implements BackingDevice {
+public final class RecordingBacking extends TestDevice {
   /** Something that was asked for. */
   public sealed interface Request {}
 
@@ -37,6 +37,7 @@ public final class RecordingBacking implements BackingDevice {
 
   /** A device of so many bytes that is all hole. */
   public RecordingBacking(int sizeBytes) {
+    super("recorded device", SECTOR, 4096);
     bytes = new byte[sizeBytes];
   }
 
@@ -155,30 +156,7 @@ public final class RecordingBacking implements BackingDevice {
   }
 
   @Override
-  public String name() {
-    return "recorded device";
-  }
-
-  @Override
   public long sizeBytes() {
     return bytes.length;
   }
-
-  @Override
-  public int blockBytes() {
-    return SECTOR;
-  }
-
-  @Override
-  public int directAlignmentBytes() {
-    return 4096;
-  }
-
-  @Override
-  public boolean readOnly() {
-    return false;
-  }
-
-  @Override
-  public void close() {}
 }

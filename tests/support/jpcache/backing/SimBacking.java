@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  * call returns, or, threaded, in any order on a thread of the device's. Which requests fail is
  * decided as they come, by seed; in which order a threaded device completes them is not.
  */
-public final class SimBacking implements BackingDevice {
+public final class SimBacking extends TestDevice {
   public static final int SECTOR = 512;
 
   private static final int TORN_ONE_IN = 8;
@@ -37,7 +37,6 @@ public final class SimBacking implements BackingDevice {
   private record Unflushed(long offsetBytes, MemorySegment bytes, BitSet sectors) {}
 
   private final Power power;
-  private final int blockBytes;
   private final SplittableRandom random;
 
   /** What answers; null if that is the caller's thread. */
@@ -71,8 +70,8 @@ public final class SimBacking implements BackingDevice {
 
   /** A device that has these bytes, durably. */
   public SimBacking(byte[] bytes, int blockBytes, boolean threaded, long seed, Power power) {
+    super("simulated device", blockBytes, 4096);
     this.power = power;
-    this.blockBytes = blockBytes;
     random = new SplittableRandom(seed);
     current = memory(bytes);
     medium = memory(bytes);
@@ -398,7 +397,7 @@ public final class SimBacking implements BackingDevice {
     return offsetBytes >= 0
         && lengthBytes >= 0
         && offsetBytes <= sizeBytes() - lengthBytes
-        && ((offsetBytes | lengthBytes) & (blockBytes - 1)) == 0;
+        && ((offsetBytes | lengthBytes) & (blockBytes() - 1)) == 0;
   }
 
   private synchronized int eventOutcome() {
@@ -423,28 +422,8 @@ public final class SimBacking implements BackingDevice {
   }
 
   @Override
-  public String name() {
-    return "simulated device";
-  }
-
-  @Override
   public long sizeBytes() {
     return medium.bytes().byteSize();
-  }
-
-  @Override
-  public int blockBytes() {
-    return blockBytes;
-  }
-
-  @Override
-  public int directAlignmentBytes() {
-    return 4096;
-  }
-
-  @Override
-  public boolean readOnly() {
-    return false;
   }
 
   /** Throws AssertionError if something has failed on the device's thread. */
