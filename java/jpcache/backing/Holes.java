@@ -19,7 +19,7 @@ final class Holes {
 
   long nextHole(long fromBytes, long toBytes) {
     long found = Posix.lseek(fd, fromBytes, Posix.SEEK_HOLE);
-    return found < 0 ? toBytes : Math.min(toBytes, found + blockBytes - 1 & -blockBytes);
+    return found < 0 ? toBytes : Math.min(toBytes, (found + blockBytes - 1) & -blockBytes);
   }
 
   long nextData(long fromBytes, long toBytes) {

@@ -18,6 +18,12 @@ public record CacheOptions(
     int dirtyPercent,
     long sequentialBytes,
     int keepPercent) {
+  /** When dirty data is written back unless somebody chooses otherwise. */
+  public static final int DEFAULT_DIRTY_AGE_SECONDS = 30;
+
+  /** Or when there is so much of it. */
+  public static final int DEFAULT_DIRTY_PERCENT = 50;
+
   /** Lanes beyond this would tie up more segments than they save waiting. */
   public static final int MAX_LANES = 64;
 
@@ -45,7 +51,13 @@ public record CacheOptions(
    */
   public static CacheOptions defaults() {
     int lanes = Math.clamp(Runtime.getRuntime().availableProcessors(), 1, MAX_LANES);
-    return new CacheOptions(lanes, Durability.ACK, 30_000, 50, 4 << 20, 50);
+    return new CacheOptions(
+        lanes,
+        Durability.ACK,
+        1000 * DEFAULT_DIRTY_AGE_SECONDS,
+        DEFAULT_DIRTY_PERCENT,
+        4 << 20,
+        50);
   }
 
   public CacheOptions withLanes(int count) {

@@ -62,15 +62,16 @@ final class ExportOptions {
   @Option(
       names = "--dirty-age",
       paramLabel = "SECONDS",
-      defaultValue = "30",
-      description = "Write data back when it has been dirty for so long; by default 30.")
+      defaultValue = "" + CacheOptions.DEFAULT_DIRTY_AGE_SECONDS,
+      description =
+          "Write data back when it has been dirty for so long; by default ${DEFAULT-VALUE}.")
   private int dirtyAge;
 
   @Option(
       names = "--dirty-percent",
       paramLabel = "N",
-      defaultValue = "50",
-      description = "Or when it makes up so much of the cache; by default 50.")
+      defaultValue = "" + CacheOptions.DEFAULT_DIRTY_PERCENT,
+      description = "Or when it makes up so much of the cache; by default ${DEFAULT-VALUE}.")
   private int dirtyPercent;
 
   @Option(
