@@ -125,16 +125,15 @@ public final class Subtree {
    * @return anything, to be used for something
    */
   public long touch(int sector) {
-    int[] someTops = tops;
-    long[][] someLeaves = leaves;
-    int leaf = (sector * leafCount) >>> Extent.SUBTREE_SECTORS_SHIFT;
-    if (leaf >= someTops.length || leaf >= someLeaves.length) {
-      return 0; // of different moments
+    try {
+      int leaf = leafGuess(sector);
+      long[] extents = leaves[leaf];
+      int within = (sector * leafCount) & (Extent.SUBTREE_SECTORS - 1);
+      long index = ((long) within * extents.length) >>> Extent.SUBTREE_SECTORS_SHIFT;
+      return tops[leaf] + extents[(int) index];
+    } catch (IndexOutOfBoundsException | NullPointerException e) {
+      return 0; // arrays and counts of different moments, or no extents
     }
-    long[] extents = someLeaves[leaf];
-    int within = (sector * leafCount) & (Extent.SUBTREE_SECTORS - 1);
-    long index = ((long) within * extents.length) >>> Extent.SUBTREE_SECTORS_SHIFT;
-    return someTops[leaf] + (index < extents.length ? extents[(int) index] : 0);
   }
 
   /**
@@ -351,14 +350,19 @@ public final class Subtree {
     tops[leaf] = first << COUNT_BITS | count;
   }
 
+  /** The leaf where a sector would be if all were of one length. */
+  private int leafGuess(int sector) {
+    return (sector * leafCount) >>> Extent.SUBTREE_SECTORS_SHIFT;
+  }
+
   /**
    * The leaf where a sector belongs: the last one whose first extent begins at or before it. It is
-   * looked for from where it would be if all leaves were of one length.
+   * looked for from {@link #leafGuess}.
    */
   private int leafOf(int sector) {
     int last = leafCount - 1;
     int behind = (sector + 1) << COUNT_BITS;
-    int leaf = (sector * leafCount) >>> Extent.SUBTREE_SECTORS_SHIFT;
+    int leaf = leafGuess(sector);
     while (leaf < last && tops[leaf + 1] < behind) {
       leaf++;
     }

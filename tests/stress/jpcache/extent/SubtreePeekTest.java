@@ -66,6 +66,36 @@ class SubtreePeekTest {
     assertTrue(seen > 0 && changesMet >= LEAST_CHANGES_MET, seen + " and " + changesMet);
   }
 
+  /** What a touch meets may be of different moments; it must never throw. */
+  @Test
+  void aTouchMayBeMadeAtAnyMoment() throws InterruptedException {
+    long seed = Seeds.next(getClass());
+    SplittableRandom random = new SplittableRandom(seed);
+    Thread writer =
+        Thread.ofPlatform()
+            .start(() -> {
+              SplittableRandom changes = new SplittableRandom(seed + 1);
+              while (!stop.get()) {
+                synchronized (subtree) {
+                  insert(changes.nextInt(SECTORS), 1, 1, 0);
+                  if (changes.nextInt(2000) == 0) {
+                    subtree.clear(0, SECTORS); // it grows from one leaf again
+                  }
+                }
+              }
+            });
+    long touched = 0;
+    try {
+      for (int i = 0; i < LOOKS; i++) {
+        touched += subtree.touch(random.nextInt(SECTORS));
+      }
+    } finally {
+      stop.set(true);
+      writer.join();
+    }
+    assertTrue(touched != 0, "nothing was there");
+  }
+
   private static void check(ExtentList extents, int from, int to, long seed) {
     int at = from;
     for (int i = 0; i < extents.size(); i++) {
