@@ -123,14 +123,7 @@ final class Scenarios {
         cut("collection of a segment of the log")
             .with(COLLECTS.withDataCrc())
             .after(c -> c.moveEmptyLog(150))
-            .during(c -> {
-              c.put(0, 4);
-              c.put(2, 4);
-              c.put(4, 4);
-              c.settle();
-              c.put(6, 4);
-              c.settle();
-            }),
+            .during(Scenarios::settleOverTwoSegments),
         cut("a segment that is used again at once")
             .with(COLLECTS)
             .after(Scenarios::logNearItsSegmentsEnd)
@@ -158,14 +151,7 @@ final class Scenarios {
             }),
         cut("write-back over two segments of the log")
             .after(c -> c.moveEmptyLog(150))
-            .during(c -> {
-              c.put(0, 4);
-              c.put(2, 4);
-              c.put(4, 4);
-              c.settle();
-              c.put(6, 4);
-              c.settle();
-            }),
+            .during(Scenarios::settleOverTwoSegments),
         cut("a device that fails")
             .after(c -> c.put(0, 16))
             .during(c -> {
@@ -273,6 +259,16 @@ final class Scenarios {
               new Inspection(c).repair();
               c.put(1, 2);
             }));
+  }
+
+  /** The log, near its segment's end, goes on in another in the middle. */
+  private static void settleOverTwoSegments(Computer c) {
+    c.put(0, 4);
+    c.put(2, 4);
+    c.put(4, 4);
+    c.settle();
+    c.put(6, 4);
+    c.settle();
   }
 
   private static void manyLives(Computer c) {
