@@ -20,8 +20,10 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import jpcache.base.Errno;
 import jpcache.nbd.NbdClient;
+import jpcache.support.MappedPages;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -76,6 +78,17 @@ class ServerLifeTest {
       client.go("");
       for (long offset : answered) {
         assertArrayEquals(payload(offset), client.read(offset, WRITE_BYTES));
+      }
+    }
+  }
+
+  @Test
+  void onceItIsReadyItMapsAllOfTheCacheBeforeAnybodyWrites() throws Exception {
+    try (Server server = Server.start(media.serveOptions())) {
+      long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+      while (MappedPages.kib(server.pid(), media.cache()) < 512 << 10) {
+        assertTrue(System.nanoTime() < end, "some of it is not mapped");
+        TimeUnit.MILLISECONDS.sleep(20);
       }
     }
   }

@@ -6,12 +6,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMode;
+import jpcache.media.KernelStatus;
 import jpcache.media.MediaFormatter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
@@ -118,6 +123,54 @@ class MaintenanceTest {
       settle(cache);
       assertTrue(cache.dirtyPercent() < 25, cache.dirtyPercent() + " %");
     }
+  }
+
+  /** Steps until all is written back, each later than the one before by so much; how many. */
+  private int stepsFor(int megabytes, long nanosEach) {
+    Cache cache = open(LAZY.withWriteBack(0, 0), 90);
+    try (BlockQueue queue = cache.openQueue()) {
+      for (int i = 0; i < megabytes / 32; i++) {
+        write(queue, 0, 32 << 20);
+      }
+      int steps = 0;
+      while (!clean(cache)) {
+        cache.maintenance().step(now);
+        now += nanosEach;
+        steps++;
+      }
+      return steps;
+    }
+  }
+
+  @Test
+  void batchesGrowWhereTheDeviceIsQuick() {
+    assertTrue(stepsFor(256, 0) <= 8, "16, 32, 64, 64, 64 MiB and the rest");
+  }
+
+  @Test
+  void batchesStaySmallWhereTheDeviceIsSlow() {
+    assertTrue(stepsFor(256, 3 * SECOND) >= 12, "about 16 MiB each");
+  }
+
+  @Test
+  void whileALargeBatchGoesOnWhatEarlierOnesBroughtIsCollected() {
+    Cache cache = open(LAZY.withWriteBack(0, 0), 0);
+    Map<Position, Set<Position>> keyTailsByDirtyTail = new HashMap<>();
+    backing.onWrite(() -> {
+      KernelStatus status = cache.status();
+      keyTailsByDirtyTail
+          .computeIfAbsent(status.dirtyTail(), dirtyTail -> new HashSet<>())
+          .add(status.keyTail());
+    });
+    try (BlockQueue queue = cache.openQueue()) {
+      for (int i = 0; i < 8; i++) {
+        write(queue, 0, 32 << 20);
+      }
+      settle(cache);
+    }
+    assertTrue(
+        keyTailsByDirtyTail.values().stream().anyMatch(keyTails -> keyTails.size() > 1),
+        "key_tail moves between batches only");
   }
 
   @Test

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.concurrent.atomic.AtomicBoolean;
 import jpcache.backing.MemoryBacking;
 import jpcache.block.BlockQueue;
+import jpcache.block.ReadBatch;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.media.CacheInfo;
@@ -152,6 +153,30 @@ class RecycledSegmentTest {
   void aReadThatFindsAllOfItsBytesLooksAgain() {
     write(0, COUNT, 1);
     readWhile(0, COUNT, this::recycle, 1);
+  }
+
+  @Test
+  void readsThatAreHandedOverTogetherLookAgain() {
+    write(0, 2 * COUNT, 1);
+    MemorySegment into = arena.allocate(2L * COUNT * SECTOR);
+    int[] results = {-1, -1};
+    ReadBatch batch = new ReadBatch();
+    for (int read = 0; read < 2; read++) {
+      int i = read;
+      long offset = (long) i * COUNT * SECTOR;
+      batch.add(offset, COUNT * SECTOR, into.address() + offset, errno -> results[i] = errno);
+    }
+    AtomicBoolean happened = new AtomicBoolean();
+    region.beforeNextLoad(() -> {
+      recycle();
+      happened.set(true);
+    });
+    reader.readAll(batch);
+    assertTrue(happened.get(), "nothing was copied out of the cache");
+    for (int sector = 0; sector < 2 * COUNT; sector++) {
+      assertEquals(0, results[sector / COUNT]);
+      assertEquals(1, SectorModel.versionOf(into, (long) sector * SECTOR, sector));
+    }
   }
 
   @Test
