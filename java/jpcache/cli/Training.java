@@ -39,10 +39,12 @@ final class Training {
 
   /** A server from its start to its end, which a client asks for its status in between. */
   private static void serve(Path cache, Path backing, Path control, Path socket) throws Exception {
+    StringWriter output = new StringWriter();
     CompletableFuture<Void> served =
         CompletableFuture.runAsync(
             () ->
                 run(
+                    output,
                     "serve",
                     "--force",
                     "--cache",
@@ -53,8 +55,9 @@ final class Training {
                     control.toString(),
                     "--listen",
                     "nbd+unix:///?socket=" + socket),
-            command -> Thread.ofPlatform().start(command));
-    while (!Files.exists(control) && !served.isDone()) {
+            // A failure here ends the process, whatever the server is doing.
+            command -> Thread.ofPlatform().daemon().start(command));
+    while (!output.toString().contains("READY ") && !served.isDone()) {
       TimeUnit.MILLISECONDS.sleep(10);
     }
     if (!served.isDone()) {
@@ -81,7 +84,10 @@ final class Training {
   }
 
   private static void run(String... args) {
-    StringWriter output = new StringWriter();
+    run(new StringWriter(), args);
+  }
+
+  private static void run(StringWriter output, String... args) {
     CommandLine line = Main.commandLine();
     line.setOut(new PrintWriter(output)).setErr(new PrintWriter(output));
     if (Main.run(line, args) != 0) {
