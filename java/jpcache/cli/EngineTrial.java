@@ -27,12 +27,15 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A round makes an empty cache on the region, writes all of a logical device that is a quarter
  * of it, once to fill and once to be measured, and reads it. So nothing ever waits for room, which
- * would measure the backing device, and every read is a hit.
+ * would measure the backing device, and every read is a hit. Writes are measured twice: as a burst,
+ * which is over before write-back begins, and with write-back running beside them all the time, on
+ * a thread of its own.
  */
 final class EngineTrial implements AutoCloseable {
   /** What is measured, in the order in which it is done. */
   enum Work {
     RAW_WRITE("raw sequential persist", null),
+    BURST("random write burst", RAW_WRITE),
     WRITE("random write", RAW_WRITE),
     RAW_READ("raw random copy", null),
     READ("random read hit", RAW_READ),
@@ -80,22 +83,39 @@ final class EngineTrial implements AutoCloseable {
     Map<Work, Double> nanos = new EnumMap<>(Work.class);
     nanos.put(Work.RAW_WRITE, time(this::rawWrite));
     nanos.put(Work.RAW_READ, time(this::rawRead));
-    CacheMode mode = CacheMode.WRITE_BACK;
-    MediaFormatter.format(region, dataCrc, mode, CacheInfo.GC_PERCENT_DEFAULT);
-    CacheOptions options = CacheOptions.defaults().withLanes(threads).withWriteBack(0, 0);
+    inFreshCache(
+        Integer.MAX_VALUE,
+        100,
+        (cache, queues) -> nanos.put(Work.BURST, fillAndWrite(queues, seed + 1)));
+    inFreshCache(
+        0,
+        0,
+        (cache, queues) -> {
+          nanos.put(Work.WRITE, fillAndWrite(queues, seed + 2));
+          awaitWriteBack(cache);
+          shuffle(seed + 3); // else the log would be read from its begin to its end
+          nanos.put(Work.READ, time((thread, from, to) -> read(queues[thread], thread, from, to)));
+          nanos.put(Work.MIXED, time((thread, from, to) -> mix(queues[thread], thread, from, to)));
+        });
+    return nanos;
+  }
+
+  /** What is measured in a cache, with a queue for each thread. */
+  private interface Measured {
+    void in(Cache cache, BlockQueue[] queues);
+  }
+
+  private void inFreshCache(int dirtyAgeMs, int dirtyPercent, Measured measured) {
+    MediaFormatter.format(region, dataCrc, CacheMode.WRITE_BACK, CacheInfo.GC_PERCENT_DEFAULT);
+    CacheOptions options =
+        CacheOptions.defaults().withLanes(threads).withWriteBack(dirtyAgeMs, dirtyPercent);
     try (Cache cache = Cache.open(region, new Sink(logicalBytes), options)) {
       MaintenanceThread maintenance = MaintenanceThread.start(cache);
       BlockQueue[] queues = new BlockQueue[threads];
       for (int i = 0; i < threads; i++) {
         queues[i] = cache.openQueue();
       }
-      time((thread, from, to) -> write(queues[thread], thread, from, to));
-      shuffle(seed + 1);
-      nanos.put(Work.WRITE, time((thread, from, to) -> write(queues[thread], thread, from, to)));
-      awaitWriteBack(cache);
-      shuffle(seed + 2); // else the log would be read from its begin to its end
-      nanos.put(Work.READ, time((thread, from, to) -> read(queues[thread], thread, from, to)));
-      nanos.put(Work.MIXED, time((thread, from, to) -> mix(queues[thread], thread, from, to)));
+      measured.in(cache, queues);
       for (BlockQueue queue : queues) {
         queue.close();
       }
@@ -103,7 +123,13 @@ final class EngineTrial implements AutoCloseable {
         throw new IllegalStateException("write-back did not end within a minute");
       }
     }
-    return nanos;
+  }
+
+  /** Each block is written once, and then, measured, once more in another order. */
+  private double fillAndWrite(BlockQueue[] queues, long seed) {
+    time((thread, from, to) -> write(queues[thread], thread, from, to));
+    shuffle(seed);
+    return time((thread, from, to) -> write(queues[thread], thread, from, to));
   }
 
   /** Reads are measured by themselves; the next write begins with nothing left of this one. */

@@ -1,6 +1,7 @@
 package jpcache.nbd;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import jpcache.base.Affinity;
 
 /** What a server's connections share. */
 final class ServerState {
@@ -9,6 +10,7 @@ final class ServerState {
   private final Exports exports;
   private final NbdServerOptions options;
   private final NbdMetrics metrics = new NbdMetrics();
+  private final Affinity affinity = Affinity.ofThisThread();
   private final AtomicInteger busy = new AtomicInteger();
   private volatile long stopNanos;
   private volatile boolean stopping;
@@ -28,6 +30,11 @@ final class ServerState {
 
   NbdMetrics metrics() {
     return metrics;
+  }
+
+  /** Where the server's threads may run: where the one that started it might. */
+  Affinity affinity() {
+    return affinity;
   }
 
   /** From now on {@link #stopping}. */
