@@ -82,7 +82,7 @@ final class CacheQueue implements BlockQueue {
     // Who waits already has waited longer.
     Admission admission = cache.admission();
     boolean admitted = backlog.isEmpty() && admission.admit(lengthBytes);
-    if (admitted && mode.stage(this, offsetBytes, lengthBytes, address, fua, done)) {
+    if (admitted && stage(mode, offsetBytes, lengthBytes, address, fua, done)) {
       return;
     }
     if (admitted) {
@@ -119,9 +119,20 @@ final class CacheQueue implements BlockQueue {
   boolean stageByMode(
       long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
     WritePolicy mode = policy();
-    return mode.stage(this, offsetBytes, lengthBytes, address, fua, done)
-        || (cache.freeUsedUpLanes()
-            && mode.stage(this, offsetBytes, lengthBytes, address, fua, done));
+    return stage(mode, offsetBytes, lengthBytes, address, fua, done)
+        || (cache.freeUsedUpLanes() && stage(mode, offsetBytes, lengthBytes, address, fua, done));
+  }
+
+  private boolean stage(
+      WritePolicy mode,
+      long offsetBytes,
+      int lengthBytes,
+      long address,
+      boolean fua,
+      Completion done) {
+    return mode.isDirect()
+        ? stageDirect(offsetBytes, lengthBytes, address, fua, mode.cachesWrites(), done)
+        : stage(offsetBytes, lengthBytes, address, fua, done);
   }
 
   /**
@@ -227,7 +238,7 @@ final class CacheQueue implements BlockQueue {
    * @param all whether that is everything; otherwise what the cache holds already
    * @return as {@link #stage}
    */
-  boolean stageDirect(
+  private boolean stageDirect(
       long offsetBytes, int lengthBytes, long address, boolean fua, boolean all, Completion done) {
     try {
       return direct.stage(offsetBytes, lengthBytes, address, fua, all, done);
