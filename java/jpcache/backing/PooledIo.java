@@ -1,10 +1,8 @@
 package jpcache.backing;
 
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import jpcache.base.Affinity;
 import jpcache.base.Posix;
 
 /**
@@ -28,20 +26,8 @@ final class PooledIo implements RawIo {
             IDLE_SECONDS,
             TimeUnit.SECONDS,
             new LinkedBlockingQueue<>(),
-            threadsAnywhere(Affinity.ofThisThread()));
+            Thread.ofPlatform().daemon().name("backing-", 0).factory());
     threads.allowCoreThreadTimeOut(true);
-  }
-
-  /**
-   * Whoever hands over a call may be bound to one processor; the thread that this starts is not.
-   */
-  private static ThreadFactory threadsAnywhere(Affinity home) {
-    ThreadFactory factory = Thread.ofPlatform().daemon().name("backing-", 0).factory();
-    return work ->
-        factory.newThread(() -> {
-          home.apply();
-          work.run();
-        });
   }
 
   @Override

@@ -1,6 +1,5 @@
 package jpcache.nbd;
 
-import jpcache.base.Affinity;
 import jpcache.base.Posix;
 import jpcache.base.UserException;
 
@@ -70,11 +69,6 @@ final class ClientSocket implements Transport {
   @Override
   public String peer() {
     return SocketAddress.ofPeer(fd);
-  }
-
-  @Override
-  public Placement.Processors processors(Affinity home) {
-    return new ClientProcessor(fd, home);
   }
 
   @Override

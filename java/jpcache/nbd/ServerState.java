@@ -1,7 +1,6 @@
 package jpcache.nbd;
 
 import java.util.concurrent.atomic.AtomicInteger;
-import jpcache.base.Affinity;
 
 /** What a server's connections share. */
 final class ServerState {
@@ -10,7 +9,6 @@ final class ServerState {
   private final Exports exports;
   private final NbdServerOptions options;
   private final NbdMetrics metrics = new NbdMetrics();
-  private final Affinity affinity = Affinity.ofThisThread();
   private final AtomicInteger busy = new AtomicInteger();
   private volatile long stopNanos;
   private volatile boolean stopping;
@@ -30,11 +28,6 @@ final class ServerState {
 
   NbdMetrics metrics() {
     return metrics;
-  }
-
-  /** Where the server's threads may run: where the one that started it might. */
-  Affinity affinity() {
-    return affinity;
   }
 
   /** From now on {@link #stopping}. */

@@ -24,12 +24,7 @@ final class Sockets {
   static final int SO_REUSEADDR = 2;
   static final int SO_TYPE = 3;
   static final int SO_KEEPALIVE = 9;
-
-  /** A struct ucred; read as an int, its first part: the process. */
-  static final int SO_PEERCRED = 17;
-
   static final int SO_ACCEPTCONN = 30;
-  static final int SO_INCOMING_CPU = 49;
   static final int IPPROTO_TCP = 6;
   static final int TCP_NODELAY = 1;
   static final int IPPROTO_IPV6 = 41;

@@ -2,7 +2,6 @@ package jpcache.nbd;
 
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
-import jpcache.base.Affinity;
 import jpcache.base.Errno;
 import jpcache.tls.TlsEngine;
 import org.jspecify.annotations.Nullable;
@@ -272,11 +271,6 @@ final class TlsTransport implements Transport {
   @Override
   public String peer() {
     return below.peer();
-  }
-
-  @Override
-  public Placement.Processors processors(Affinity home) {
-    return below.processors(home);
   }
 
   @Override

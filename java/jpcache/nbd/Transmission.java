@@ -45,7 +45,6 @@ final class Transmission {
   private final BlockQueue queue;
   private final Counters.Stripe<NbdMetrics.Event> counters;
   private final BusyPolling polling;
-  private final Placement placement;
   private final ReplyFormat format;
   private final int headerBytes;
   private final Request request;
@@ -85,7 +84,6 @@ final class Transmission {
     this.request = new Request(session);
     this.handler = new RequestHandler(session, replies, queue, state.metrics(), counters);
     this.polling = new BusyPolling(state.options().pollMicros());
-    this.placement = new Placement(transport.processors(state.affinity()));
   }
 
   /**
@@ -97,21 +95,15 @@ final class Transmission {
     try {
       while (true) {
         arrived = arrived || (mayReceive() && receive());
-        int handled = handleArrived();
+        boolean handled = handleArrived();
         boolean freed = replies.send();
         if (replies.peerGone() || (ended && replies.allAnswered()) || giveUp()) {
           return;
         }
         // What was throttled before the send may go on after it: nobody would wake it for that.
-        boolean unthrottled = throttled && freed;
-        boolean progress = arrived || handled > 0 || unthrottled;
+        boolean progress = arrived || handled || (throttled && freed);
         idle = idle && !progress;
-        if (handled > 0) {
-          placement.answered(handled, System.nanoTime());
-        }
-        // Beside its client nothing can have arrived: that has not run.
-        boolean wait = !progress || (placement.beside() && !unthrottled);
-        arrived = wait && await();
+        arrived = !progress && await();
       }
     } finally {
       end();
@@ -144,9 +136,9 @@ final class Transmission {
 
   // ---- Requests ----------------------------------------------------------------------------
 
-  /** Hands every whole request over and commits; how many there were. */
-  private int handleArrived() {
-    int count = 0;
+  /** Hands every whole request over and commits; whether there was any. */
+  private boolean handleArrived() {
+    boolean any = false;
     throttled = false;
     wantedBytes = headerBytes;
     try {
@@ -154,15 +146,15 @@ final class Transmission {
         if (!handleOne()) {
           break;
         }
-        count++;
+        any = true;
       }
     } finally {
       handler.submitReads();
     }
-    if (count > 0) {
+    if (any) {
       queue.commit();
     }
-    return count;
+    return any;
   }
 
   /** Handles the request that lies first; false if it must wait. */
@@ -248,7 +240,7 @@ final class Transmission {
 
   /** Waits for something to do: polls a while, then sleeps. True if bytes were received. */
   private boolean await() {
-    if (mayReceive() && !replies.hasUnsent() && !placement.beside() && pollBriefly()) {
+    if (mayReceive() && !replies.hasUnsent() && pollBriefly()) {
       return true;
     }
     if (!mayReceive() && replies.prepareToWait()) { // polling may have found the end

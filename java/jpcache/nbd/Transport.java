@@ -1,6 +1,5 @@
 package jpcache.nbd;
 
-import jpcache.base.Affinity;
 import jpcache.base.Errno;
 
 /**
@@ -34,13 +33,6 @@ interface Transport extends AutoCloseable {
 
   /** Who is at the other end, for the log. */
   String peer();
-
-  /**
-   * What brings the connection's thread to where its client runs.
-   *
-   * @param home where that thread may run
-   */
-  Placement.Processors processors(Affinity home);
 
   /** Whether some of what was given to {@link #send} has not gone out. */
   boolean hasUnsent();
