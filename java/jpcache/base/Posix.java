@@ -85,11 +85,17 @@ public final class Posix {
       Downcalls.withErrno("eventfd_read", FunctionDescriptor.of(INT, INT, LONG));
   private static final MethodHandle EVENTFD_WRITE =
       Downcalls.withErrno("eventfd_write", FunctionDescriptor.of(INT, INT, LONG));
+  private static final MethodHandle USLEEP =
+      Downcalls.withErrno("usleep", FunctionDescriptor.of(INT, INT));
+  private static final MethodHandle PRCTL =
+      Downcalls.variadicWithErrno("prctl", 1, FunctionDescriptor.of(INT, INT, LONG));
   private static final MethodHandle SETENV =
       Downcalls.withErrno("setenv", FunctionDescriptor.of(INT, LONG, LONG, INT));
   private static final MethodHandle STRERROR =
       Downcalls.plain(
           "strerrordesc_np", FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
+
+  private static final int PR_SET_TIMERSLACK = 29;
 
   private Posix() {}
 
@@ -322,6 +328,26 @@ public final class Posix {
       return text.equals(MemorySegment.NULL)
           ? "error " + errno
           : text.reinterpret(256).getString(0);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** Has the calling thread sleep so long, or until a signal. */
+  public static void sleep(int micros) {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      int _ = (int) USLEEP.invokeExact(state, micros);
+    } catch (Throwable e) {
+      throw Downcalls.broken(e);
+    }
+  }
+
+  /** The calling thread's sleeps and timeouts end on time, and not up to 50 us later. */
+  public static void sleepPrecisely() {
+    try {
+      MemorySegment state = Downcalls.errnoState();
+      int _ = (int) PRCTL.invokeExact(state, PR_SET_TIMERSLACK, 1L);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

@@ -4,6 +4,7 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.Objects;
 import jpcache.base.Errno;
+import jpcache.base.Posix;
 import jpcache.block.BlockQueue;
 import jpcache.metrics.Counters;
 import org.jspecify.annotations.Nullable;
@@ -36,6 +37,9 @@ final class Transmission {
   /** While stopping: so long requests are refused politely, then they are not read any more. */
   private static final int REFUSE_MS = 1000;
 
+  /** While polling, between two looks. */
+  private static final long LOOK_NANOS = 1000;
+
   private static final Logger LOG = System.getLogger("jpcache.nbd");
 
   private final ServerState state;
@@ -45,6 +49,7 @@ final class Transmission {
   private final BlockQueue queue;
   private final Counters.Stripe<NbdMetrics.Event> counters;
   private final BusyPolling polling;
+  private final Moderation moderation = new Moderation();
   private final ReplyFormat format;
   private final int headerBytes;
   private final Request request;
@@ -91,18 +96,22 @@ final class Transmission {
    */
   void run() {
     boolean arrived = received.available() > 0;
+    Posix.sleepPrecisely();
     state.countBusy(1);
     try {
       while (true) {
         arrived = arrived || (mayReceive() && receive());
-        boolean handled = handleArrived();
+        int handled = handleArrived();
         boolean freed = replies.send();
         if (replies.peerGone() || (ended && replies.allAnswered()) || giveUp()) {
           return;
         }
         // What was throttled before the send may go on after it: nobody would wake it for that.
-        boolean progress = arrived || handled || (throttled && freed);
+        boolean progress = arrived || handled > 0 || (throttled && freed);
         idle = idle && !progress;
+        if (handled > 0 && moderation.answered(handled, System.nanoTime())) {
+          Posix.sleep(Moderation.NAP_MICROS);
+        }
         arrived = !progress && await();
       }
     } finally {
@@ -136,9 +145,9 @@ final class Transmission {
 
   // ---- Requests ----------------------------------------------------------------------------
 
-  /** Hands every whole request over and commits; whether there was any. */
-  private boolean handleArrived() {
-    boolean any = false;
+  /** Hands every whole request over and commits; how many there were. */
+  private int handleArrived() {
+    int count = 0;
     throttled = false;
     wantedBytes = headerBytes;
     try {
@@ -146,15 +155,15 @@ final class Transmission {
         if (!handleOne()) {
           break;
         }
-        any = true;
+        count++;
       }
     } finally {
       handler.submitReads();
     }
-    if (any) {
+    if (count > 0) {
       queue.commit();
     }
-    return any;
+    return count;
   }
 
   /** Handles the request that lies first; false if it must wait. */
@@ -268,7 +277,8 @@ final class Transmission {
     if (nanos == 0) {
       return false;
     }
-    long deadline = System.nanoTime() + nanos;
+    long now = System.nanoTime();
+    long deadline = now + nanos;
     do {
       if (receive()) {
         polling.found();
@@ -277,8 +287,13 @@ final class Transmission {
       if (ended || transport.wakeup().isRaised()) {
         return false;
       }
-      Thread.onSpinWait();
-    } while (System.nanoTime() < deadline);
+      // Each look takes the locks that the client needs to send.
+      long nextLook = now + LOOK_NANOS;
+      do {
+        Thread.onSpinWait();
+        now = System.nanoTime();
+      } while (now - nextLook < 0);
+    } while (now - deadline < 0);
     polling.foundNothing();
     return false;
   }
