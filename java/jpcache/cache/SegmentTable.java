@@ -35,9 +35,13 @@ final class SegmentTable {
 
   static final int NONE = -1;
 
+  /** Segments with numbers closer than this have their counts in different lines of the cache. */
+  private static final int APART = 16;
+
   private final SegmentList list;
   private final MetadataWriter metadata;
-  private final AtomicIntegerArray references;
+  private final AtomicIntegerArray references; // by slot
+  private final int stride;
   private final AtomicLongArray generations;
   private final BitSet used;
   private final Runnable segmentTaken;
@@ -56,11 +60,13 @@ final class SegmentTable {
     this.segmentTaken = segmentTaken;
     this.metadata = metadata;
     marks = new ReadMarks(references.length);
-    this.references = new AtomicIntegerArray(references);
+    stride = (references.length + APART - 1) / APART;
+    this.references = new AtomicIntegerArray(stride * APART);
     generations = new AtomicLongArray(references.length);
     used = new BitSet(references.length);
     for (int segment = 0; segment < references.length; segment++) {
       generations.set(segment, list.generation(segment));
+      this.references.set(slot(segment), references[segment]);
       if (references[segment] > 0) {
         used.set(segment);
         usedCount.incrementAndGet();
@@ -70,6 +76,14 @@ final class SegmentTable {
 
   int count() {
     return list.count();
+  }
+
+  /**
+   * Where a segment's references are counted. Lanes fill segments that follow each other, and each
+   * write counts: in one line of the cache they would be passed from core to core.
+   */
+  private int slot(int segment) {
+    return segment % APART * stride + segment / APART;
   }
 
   int usedCount() {
@@ -113,14 +127,14 @@ final class SegmentTable {
     used.set(segment);
     usedCount.incrementAndGet();
     cursor = segment + 1;
-    references.set(segment, 1);
+    references.set(slot(segment), 1);
     marks.clear(segment);
     segmentTaken.run();
     return segment;
   }
 
   void addReference(int segment) {
-    references.incrementAndGet(segment);
+    references.incrementAndGet(slot(segment));
   }
 
   /**
@@ -128,7 +142,7 @@ final class SegmentTable {
    * generation durable before it is.
    */
   void release(int segment) {
-    if (references.decrementAndGet(segment) == 0) {
+    if (references.decrementAndGet(slot(segment)) == 0) {
       free(segment);
     }
   }
