@@ -17,15 +17,19 @@ final class BatchSize {
   /** The least, if there is so much to write back. */
   static final long LEAST_BYTES = 16L << 20;
 
+  /** Before anything is known of the device: most do this in good time. */
+  private static final long FIRST_BYTES = 64L << 20;
+
   private static final long MOST_BYTES = 1L << 30;
   private static final int SHARE_OF_CACHE = 8;
   private static final long GOOD_TIME_NANOS = TimeUnit.SECONDS.toNanos(2);
 
   private final long mostBytes;
-  private long bytes = LEAST_BYTES;
+  private long bytes;
 
   BatchSize(long cacheBytes) {
     mostBytes = mostBytes(cacheBytes);
+    bytes = Math.min(FIRST_BYTES, mostBytes);
   }
 
   /** The most that a batch may take of a cache that can hold so much. */
