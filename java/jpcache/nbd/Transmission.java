@@ -280,6 +280,13 @@ final class Transmission {
     long now = System.nanoTime();
     long deadline = now + nanos;
     do {
+      // Nothing was there a moment ago, and each look takes the locks that the client needs to
+      // send.
+      long nextLook = now + LOOK_NANOS;
+      do {
+        Thread.onSpinWait();
+        now = System.nanoTime();
+      } while (now - nextLook < 0);
       if (receive()) {
         polling.found();
         return true;
@@ -287,12 +294,6 @@ final class Transmission {
       if (ended || transport.wakeup().isRaised()) {
         return false;
       }
-      // Each look takes the locks that the client needs to send.
-      long nextLook = now + LOOK_NANOS;
-      do {
-        Thread.onSpinWait();
-        now = System.nanoTime();
-      } while (now - nextLook < 0);
     } while (now - deadline < 0);
     polling.foundNothing();
     return false;
