@@ -144,12 +144,12 @@ class MaintenanceTest {
 
   @Test
   void batchesGrowWhereTheDeviceIsQuick() {
-    assertTrue(stepsFor(256, 0) <= 8, "16, 32, 64, 64, 64 MiB and the rest");
+    assertTrue(stepsFor(256, 0) <= 8, "64 MiB each, as much as this cache has them");
   }
 
   @Test
   void batchesStaySmallWhereTheDeviceIsSlow() {
-    assertTrue(stepsFor(256, 3 * SECOND) >= 12, "about 16 MiB each");
+    assertTrue(stepsFor(256, 3 * SECOND) >= 12, "64, 32, then 16 MiB each");
   }
 
   @Test

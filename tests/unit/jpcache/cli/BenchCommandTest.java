@@ -37,7 +37,10 @@ class BenchCommandTest {
         run("bench", "--directory", directory, "--size", "512M", "--rounds", "1", "--threads", "2");
     assertEquals(0, code, err::toString);
     assertEquals(1 + 2 * 2 * 6, out.toString().lines().count(), out::toString);
-    for (String work : new String[] {"random write burst", "random read hit", "70/30 read/write"}) {
+    for (String work :
+        new String[] {
+          "random write burst", "random write  ", "random read hit", "70/30 read/write"
+        }) {
       assertEquals(4, out.toString().lines().filter(line -> line.contains(work)).count(), work);
     }
     try (Stream<Path> left = Files.list(shm)) {
