@@ -31,6 +31,16 @@ public interface BlockQueue extends AutoCloseable {
   }
 
   /**
+   * Lends the bytes of a range where they lie, if the device can: they are what a read would find
+   * now, whatever is written later.
+   *
+   * @return false if they have to be read
+   */
+  default boolean lend(long offsetBytes, int lengthBytes, Loan loan) {
+    return false;
+  }
+
+  /**
    * Writes from memory at {@code address}, which must not change before {@link #commit} returns.
    * {@code done} is called by {@link #commit}, or before this returns if the write fails at once.
    *

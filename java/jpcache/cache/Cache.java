@@ -70,6 +70,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   private final ExtentMap map;
   private final SegmentTable segments;
+  private final LentSegments lentSegments;
   private final ZeroExtents zeros;
   private final DataHead[] lanes;
   private final KeyLog log;
@@ -103,6 +104,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     policy = WritePolicy.of(info.mode());
     metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
+    lentSegments = new LentSegments(region, segments);
     zeros = new ZeroExtents(region, segments, replayed.zeros.found());
     log = new KeyLog(region, segments, zeros, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];
@@ -472,6 +474,10 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   SegmentTable segments() {
     return segments;
+  }
+
+  LentSegments lentSegments() {
+    return lentSegments;
   }
 
   ZeroExtents zeros() {

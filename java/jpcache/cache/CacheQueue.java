@@ -9,6 +9,7 @@ import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.ExtentSink;
+import jpcache.block.Loan;
 import jpcache.block.ReadBatch;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
@@ -354,6 +355,11 @@ final class CacheQueue implements BlockQueue {
   @Override
   public void readAll(ReadBatch batch) {
     reads.readAll(batch);
+  }
+
+  @Override
+  public boolean lend(long offsetBytes, int lengthBytes, Loan loan) {
+    return reads.lend(offsetBytes, lengthBytes, loan);
   }
 
   @Override

@@ -10,6 +10,7 @@ import java.util.List;
 import jpcache.base.Completion;
 import jpcache.base.Crc32c;
 import jpcache.base.Errno;
+import jpcache.block.Loan;
 import jpcache.block.ReadBatch;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
@@ -155,6 +156,49 @@ final class QueueReads {
     counters.add(CacheMetrics.Event.READ_BYTES, batch.lengthBytes(i));
     counters.add(CacheMetrics.Event.READ_HITS, 1);
     batch.completion(i).complete(0);
+    return true;
+  }
+
+  /**
+   * Lends a range whose data lies in one piece. Zeros are not lent, since they need not be sent,
+   * nor is what has a checksum to be verified.
+   */
+  boolean lend(long offsetBytes, int lengthBytes, Loan loan) {
+    Subtree subtree = map.find(offsetBytes);
+    long end = offsetBytes + lengthBytes;
+    if (verifies
+        || subtree == null
+        || end > (offsetBytes & -SUBTREE_BYTES) + SUBTREE_BYTES
+        || !findAll(subtree, offsetBytes, end)
+        || !isOnePiece()) {
+      return false;
+    }
+    long first = extents.get(0);
+    if (cache.zeros().holds(first)
+        || !cache
+            .lentSegments()
+            .lend(Extent.segment(first), generations[0], place(first), lengthBytes, loan)) {
+      return false;
+    }
+    for (int i = 0; i < extents.size(); i++) {
+      marks.mark(extents.get(i));
+    }
+    counters.add(CacheMetrics.Event.READ_BYTES, lengthBytes);
+    counters.add(CacheMetrics.Event.READ_HITS, 1);
+    return true;
+  }
+
+  /** Whether what was found lies in persistent memory as it does on the device. */
+  private boolean isOnePiece() {
+    for (int i = 1; i < extents.size(); i++) {
+      long before = extents.get(i - 1);
+      long extent = extents.get(i);
+      if (Extent.segment(extent) != Extent.segment(before)
+          || generations[i] != generations[0]
+          || Extent.place(extent) != Extent.place(before) + Extent.sectors(before)) {
+        return false;
+      }
+    }
     return true;
   }
 

@@ -14,9 +14,10 @@ import jpcache.media.SegmentList;
  * Which of the cache's segments are in use, how often, and in which generation.
  *
  * <p>A segment is referred to by the data head that fills it, by every on-media key whose data it
- * holds (from the moment room for that data is taken), or by the key log while ksets of it are in
- * replay's reach. When the last reference goes, its generation goes up, durably, so that whatever
- * still names the old data is stale; only then can it be taken again.
+ * holds (from the moment room for that data is taken), by the key log while ksets of it are in
+ * replay's reach, or while a client sends from it ({@link LentSegments}). When the last reference
+ * goes, its generation goes up, durably, so that whatever still names the old data is stale; only
+ * then can it be taken again.
  *
  * <p>A reader that copies data without holding a lock compares {@link #generation} before and
  * after: the generation goes up before the first byte can be overwritten.
@@ -135,6 +136,20 @@ final class SegmentTable {
 
   void addReference(int segment) {
     references.incrementAndGet(slot(segment));
+  }
+
+  /** Another reference for somebody who has none and knows of none; false if it is free. */
+  boolean addReferenceIfUsed(int segment) {
+    int slot = slot(segment);
+    int count = references.get(slot);
+    while (count > 0) {
+      int found = references.compareAndExchange(slot, count, count + 1);
+      if (found == count) {
+        return true;
+      }
+      count = found;
+    }
+    return false;
   }
 
   /**

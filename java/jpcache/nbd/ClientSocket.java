@@ -48,6 +48,11 @@ final class ClientSocket implements Transport {
   }
 
   @Override
+  public boolean sendsMemoryThatMayFail() {
+    return true;
+  }
+
+  @Override
   public boolean hasUnsent() {
     return false;
   }

@@ -23,6 +23,7 @@ final class NbdMetrics {
     REFUSED,
     READS,
     READ_BYTES,
+    LENT_READS,
     WRITES,
     WRITTEN_BYTES,
     FLUSHES,
@@ -142,6 +143,11 @@ final class NbdMetrics {
         "",
         "Requests that were refused: wrong ones, and any while the server stops.",
         () -> counters.sum(Event.REFUSED));
+    registry.counter(
+        "jpcache_nbd_lent_reads_total",
+        "",
+        "Reads whose data was sent from where it lies, without a copy.",
+        () -> counters.sum(Event.LENT_READS));
     for (Requests kind : kinds) {
       register(registry, kind);
     }

@@ -9,9 +9,6 @@ import jpcache.block.ExtentSink;
  * sent. One connection's, used by its thread.
  */
 final class ReadPlan implements ExtentSink {
-  /** For shorter reads it is not worth asking. */
-  static final int LEAST_READ_BYTES = 64 << 10;
-
   /** A shorter hole is sent as data: the read's pieces would cost more than its bytes. */
   static final int LEAST_HOLE_BYTES = 32 << 10;
 

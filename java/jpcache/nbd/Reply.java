@@ -5,6 +5,7 @@ import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import jpcache.block.Loan;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,9 +23,13 @@ final class Reply implements Completion {
     PLAIN,
     /** The data behind the room for its header. */
     DATA,
+    /** Data that is sent from where the device has it. */
+    LENT,
     /** What lies in the reply's room already. */
     PREPARED
   }
+
+  private static final byte[] NO_TEXT = {};
 
   private final ReplyQueue queue;
   private ReplyMemory.@Nullable Chunk chunk;
@@ -38,6 +43,9 @@ final class Reply implements Completion {
   private int skipBytes;
   private int sendBytes;
   private boolean fastZero;
+
+  /** Where the data is if it is not in the reply's room. Others than the owner: with the lock. */
+  private @Nullable Loan loan;
 
   /** Reads that have to complete first, if it is more than one. Whoever completes them. */
   private final AtomicInteger parts = new AtomicInteger();
@@ -97,12 +105,59 @@ final class Reply implements Completion {
     success = Success.DATA;
     dataBytes = bytes;
     skipBytes = 0;
-    return address + format.dataHeaderBytes();
+    return dataAddress();
   }
 
   /** The data begins so many bytes later than {@link #carriesData} said, and moves there. */
   void skip(int bytes) {
     skipBytes = bytes;
+  }
+
+  /** What a reply takes in memory whose data may be lent. */
+  static int bytesWithLoan(ReplyFormat format, int dataBytes) {
+    return format.dataHeaderBytes() + dataBytes + format.endBytes();
+  }
+
+  /**
+   * Success is answered with data that is lent. The reply has room for it all the same, in which it
+   * is copied if the client does not take it soon ({@link #copyLoan}).
+   *
+   * <p>The chunk with the data is not the last one of the reply, so that an error can follow it if
+   * the memory fails while it is sent.
+   */
+  void carries(Loan data) {
+    success = Success.LENT;
+    loan = data;
+    dataBytes = data.lengthBytes();
+  }
+
+  /** Where its data is, if not in the room. With the send lock. */
+  @Nullable Loan loan() {
+    return loan;
+  }
+
+  /** Where in the room its data is, or would be. */
+  long dataAddress() {
+    return address + format.dataHeaderBytes();
+  }
+
+  /**
+   * Does without the loan from now on. With the send lock.
+   *
+   * @param bytesSent how much of the reply the client has been sent
+   */
+  void copyLoan(long bytesSent) {
+    Loan data = Objects.requireNonNull(loan);
+    loan = null;
+    boolean dataIsOut = bytesSent >= format.dataHeaderBytes() + dataBytes;
+    if (!dataIsOut && !data.copyTo(dataAddress())) {
+      // The data's header may be out, so bytes have to follow it: what is in the room.
+      long end = dataAddress() + dataBytes;
+      int errorBytes =
+          format.error(end, format.endBytes(), Errno.EIO, NO_TEXT, cookie, requestOffset);
+      sendBytes = format.dataHeaderBytes() + dataBytes + errorBytes;
+      Objects.requireNonNull(kind).failed();
+    }
   }
 
   /** Success is answered with all of the room, which is filled in by then. */
@@ -129,6 +184,7 @@ final class Reply implements Completion {
 
   /** Its place may be used again. Only with the send lock. */
   void release() {
+    loan = null;
     Objects.requireNonNull(chunk).release();
     chunk = null;
   }
@@ -163,11 +219,14 @@ final class Reply implements Completion {
       case PLAIN -> format.success(address, cookie, requestOffset);
       case DATA -> {
         if (skipBytes > 0) {
-          long data = address + format.dataHeaderBytes();
-          NativeMemory.copy(data + skipBytes, data, dataBytes);
+          NativeMemory.copy(dataAddress() + skipBytes, dataAddress(), dataBytes);
         }
         yield format.data(address, true, cookie, requestOffset, requestOffset, dataBytes)
             + dataBytes;
+      }
+      case LENT -> {
+        int header = format.data(address, false, cookie, requestOffset, requestOffset, dataBytes);
+        yield header + dataBytes + format.end(dataAddress() + dataBytes, cookie, requestOffset);
       }
       case PREPARED -> roomBytes;
     };

@@ -63,6 +63,11 @@ enum ReplyFormat {
     return chunked() ? headerBytes + OFFSET_BYTES : headerBytes;
   }
 
+  /** The most that {@link #end}, or an error without a text, takes. */
+  int endBytes() {
+    return headerBytes + ERROR_BYTES;
+  }
+
   /** A hole among the chunks of a read. */
   int holeChunkBytes() {
     return headerBytes + HOLE_BYTES;
@@ -80,11 +85,13 @@ enum ReplyFormat {
 
   /** Success without a payload; returns the bytes to send. */
   int success(long address, long cookie, long requestOffset) {
-    if (this == EXTENDED) {
-      int done = NbdProtocol.REPLY_FLAG_DONE;
-      return chunk(address, NbdProtocol.REPLY_TYPE_NONE, done, cookie, requestOffset, 0);
-    }
-    return simple(address, 0, cookie);
+    return this == EXTENDED ? end(address, cookie, requestOffset) : simple(address, 0, cookie);
+  }
+
+  /** A chunk that says no more than that all others were right; returns the bytes to send. */
+  int end(long address, long cookie, long requestOffset) {
+    int done = NbdProtocol.REPLY_FLAG_DONE;
+    return chunk(address, NbdProtocol.REPLY_TYPE_NONE, done, cookie, requestOffset, 0);
   }
 
   /**

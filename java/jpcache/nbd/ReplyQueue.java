@@ -6,6 +6,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import jpcache.base.Errno;
+import jpcache.block.Loan;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,23 +19,23 @@ import org.jspecify.annotations.Nullable;
  * waits: neither for the lock nor for a client that does not read (the rest is left to the
  * connection's thread, which waits for the socket).
  *
- * <p><b>The send lock</b> guards what is {@code unsent} and the socket's output, {@code spare},
- * {@code sent}, and the chunks' counts of released replies. It is held over non-blocking system
- * calls only, and no other lock is taken under it.
+ * <p><b>The send lock</b> guards what is {@code unsent}, the loans of those replies, the socket's
+ * output, and the chunks' counts of released replies. It is held over non-blocking system calls,
+ * and while data is copied that was lent for too long; no other lock is taken under it.
  */
 final class ReplyQueue implements AutoCloseable {
   /** More requests than this wait in the socket: bounds what no memory limit counts. */
   static final int MAX_IN_FLIGHT = 4096;
 
-  private static final int PARTS_OFFSET = 64; // behind struct msghdr
-  private static final int NATIVE_BYTES = PARTS_OFFSET + Sockets.MAX_PARTS * Sockets.PART_BYTES;
+  /** A client that does not read keeps the device from using its memory again for so long. */
+  private static final long MOST_LENT_NANOS = 100_000_000;
 
   private final Wakeup wakeup;
   private final Thread owner;
   private final ReplyMemory memory;
-  private final long message = NativeMemory.allocate(NATIVE_BYTES);
 
   // The owner's.
+  private final LentReplies lent = new LentReplies();
   private final NbdMetrics.Batch times;
   private Reply[] batch = new Reply[64];
   private int batchCount;
@@ -49,16 +50,11 @@ final class ReplyQueue implements AutoCloseable {
   private final AtomicLong completedElsewhere = new AtomicLong();
   private volatile boolean closing;
   private volatile boolean peerGone;
-  private volatile int unsentCount;
 
   // Under the send lock.
   private Transport transport; // the owner, who alone changes it, may look without
   private final ReentrantLock sendLock = new ReentrantLock();
-  private Reply[] unsent = new Reply[64]; // a ring
-  private int unsentHead;
-  private long headBytesSent;
-  private @Nullable Reply spare;
-  private long sent;
+  private final UnsentReplies unsent = new UnsentReplies();
   private boolean ownerWaits;
   private boolean closed;
 
@@ -68,7 +64,6 @@ final class ReplyQueue implements AutoCloseable {
     this.wakeup = transport.wakeup();
     this.owner = owner;
     this.memory = new ReplyMemory(limitBytes);
-    NativeMemory.hostLong(message + Sockets.MESSAGE_PARTS, message + PARTS_OFFSET);
   }
 
   // ---- The connection's thread -------------------------------------------------------------
@@ -119,6 +114,22 @@ final class ReplyQueue implements AutoCloseable {
     return reply;
   }
 
+  /**
+   * For a read that may be answered with data from where the device has it: what to borrow it with.
+   * If it is borrowed, {@link #answerWith} is next.
+   *
+   * @return null if this one cannot
+   */
+  @Nullable Loan spareLoan() {
+    return format.chunked() && transport.sendsMemoryThatMayFail() ? lent.spare() : null;
+  }
+
+  /** A reply that has begun is answered with what was lent to {@link #spareLoan}. */
+  void answerWith(Loan loan, Reply reply) {
+    reply.carries(loan);
+    lent.add(reply);
+  }
+
   private void addToBatch(Reply reply) {
     if (batchCount == batch.length) {
       batch = Arrays.copyOf(batch, 2 * batchCount);
@@ -145,7 +156,7 @@ final class ReplyQueue implements AutoCloseable {
         reply.inBatch = false;
         if (reply.done) {
           times.completed(reply.kind, reply.begunNanos);
-          enqueue(reply);
+          unsent.add(reply);
         }
       }
       batchCount = 0;
@@ -155,6 +166,7 @@ final class ReplyQueue implements AutoCloseable {
     } finally {
       sendLock.unlock();
     }
+    lent.endLoans();
     times.answered();
     return answered != before;
   }
@@ -165,29 +177,35 @@ final class ReplyQueue implements AutoCloseable {
    * @return true if some have gone out since the last {@link #send}, so that it need not sleep
    */
   boolean prepareToWait() {
+    boolean moved;
     sendLock.lock();
     try {
       ownerWaits = true;
-      boolean moved = sent != answered;
+      moved = unsent.sent() != answered;
       takeBack();
-      return moved;
     } finally {
       sendLock.unlock();
     }
+    lent.endLoans();
+    return moved;
   }
 
+  /** With the send lock; {@link LentReplies#endLoans} follows without. */
   private void takeBack() {
-    answered = sent;
+    if (lent.any()) {
+      unsent.copyLoansBefore(System.nanoTime() - MOST_LENT_NANOS);
+      lent.settle();
+    }
+    answered = unsent.sent();
     if (pool == null) {
-      pool = spare;
-      spare = null;
+      pool = unsent.takeSent();
     }
     memory.recycle();
   }
 
   /** Whether completed replies wait for the client to read. */
   boolean hasUnsent() {
-    return unsentCount > 0 || transport.hasUnsent();
+    return !unsent.isEmpty() || transport.hasUnsent();
   }
 
   /** Whether the client is known to be unreachable: what completes is dropped. */
@@ -231,6 +249,7 @@ final class ReplyQueue implements AutoCloseable {
     while (outstanding() > 0) {
       LockSupport.park(this);
     }
+    send(); // which drops all
   }
 
   /** Only after {@link #awaitOutstanding}. */
@@ -243,7 +262,7 @@ final class ReplyQueue implements AutoCloseable {
       sendLock.unlock();
     }
     memory.close();
-    NativeMemory.free(message, NATIVE_BYTES);
+    unsent.close();
   }
 
   // ---- Any thread --------------------------------------------------------------------------
@@ -306,99 +325,27 @@ final class ReplyQueue implements AutoCloseable {
   private void sendReady() {
     for (Reply reply = late.getAndSet(null); reply != null; ) {
       Reply next = reply.next;
-      enqueue(reply);
+      unsent.add(reply);
       reply = next;
     }
     while (hasUnsent()) {
-      long wanted = peerGone ? 0 : gather();
-      long n = peerGone ? -Errno.EPIPE : transport.send(message);
+      long wanted = peerGone ? 0 : unsent.gather();
+      long n = peerGone ? -Errno.EPIPE : transport.send(unsent.message());
       if (n == -Errno.EAGAIN) {
         return;
       }
+      if (n == -Errno.EFAULT && unsent.copyLoans()) {
+        continue; // whatever cannot be read has become an error
+      }
       if (n < 0) {
         peerGone = true;
-        dropUnsent();
+        unsent.drop();
         return;
       }
-      dequeue(n);
+      unsent.sent(n);
       if (n < wanted) {
         return; // the socket is full
       }
     }
-  }
-
-  /**
-   * Fills in the message with as much of what is unsent as fits; runs in memory become one part.
-   */
-  private long gather() {
-    long part = message + PARTS_OFFSET;
-    int parts = 0;
-    long total = 0;
-    long runStart = 0;
-    long runEnd = 0;
-    for (int i = 0; i < unsentCount; i++) {
-      Reply reply = unsent[(unsentHead + i) & (unsent.length - 1)];
-      long from = reply.address() + (i == 0 ? headBytesSent : 0);
-      long to = reply.address() + reply.sendBytes();
-      if (from != runEnd) {
-        if (parts == Sockets.MAX_PARTS) {
-          break;
-        }
-        runStart = from;
-        NativeMemory.hostLong(part + (long) parts * Sockets.PART_BYTES, runStart);
-        parts++;
-      }
-      runEnd = to;
-      NativeMemory.hostLong(part + (long) (parts - 1) * Sockets.PART_BYTES + 8, runEnd - runStart);
-      total += to - from;
-    }
-    NativeMemory.hostLong(message + Sockets.MESSAGE_PART_COUNT, parts);
-    return total;
-  }
-
-  private void enqueue(Reply reply) {
-    if (unsentCount == unsent.length) {
-      Reply[] larger = new Reply[2 * unsentCount];
-      for (int i = 0; i < unsentCount; i++) {
-        larger[i] = unsent[(unsentHead + i) & (unsent.length - 1)];
-      }
-      unsent = larger;
-      unsentHead = 0;
-    }
-    unsent[(unsentHead + unsentCount) & (unsent.length - 1)] = reply;
-    setUnsentCount(unsentCount + 1);
-  }
-
-  private void dequeue(long bytes) {
-    long left = bytes;
-    while (unsentCount > 0) {
-      Reply head = unsent[unsentHead];
-      long remaining = head.sendBytes() - headBytesSent;
-      if (left < remaining) {
-        headBytesSent += left;
-        return;
-      }
-      left -= remaining;
-      headBytesSent = 0;
-      unsentHead = (unsentHead + 1) & (unsent.length - 1);
-      setUnsentCount(unsentCount - 1);
-      head.release();
-      head.next = spare;
-      spare = head;
-      sent++;
-    }
-  }
-
-  private void dropUnsent() {
-    long bytes = -headBytesSent;
-    for (int i = 0; i < unsentCount; i++) {
-      bytes += unsent[(unsentHead + i) & (unsent.length - 1)].sendBytes();
-    }
-    dequeue(bytes);
-  }
-
-  @SuppressWarnings("NonAtomicOperationOnVolatileField") // all writers hold the send lock
-  private void setUnsentCount(int count) {
-    unsentCount = count;
   }
 }

@@ -1,6 +1,7 @@
 package jpcache.nbd;
 
 import jpcache.block.BlockQueue;
+import jpcache.block.Loan;
 import jpcache.block.ReadBatch;
 import jpcache.metrics.Counters;
 
@@ -9,6 +10,13 @@ import jpcache.metrics.Counters;
  * of the receive buffer. One connection's, used by its thread.
  */
 final class RequestHandler {
+  /**
+   * From here on a read's data is worth a look at how it lies: a shorter one is copied, and sent
+   * with its neighbours, in less time than it takes to send it from somewhere else, or to leave out
+   * its holes.
+   */
+  private static final int LONG_READ_BYTES = 64 << 10;
+
   private final ReplyFormat format;
   private final ReplyQueue replies;
   private final BlockQueue queue;
@@ -54,14 +62,18 @@ final class RequestHandler {
 
   private boolean read(Request request) {
     int length = (int) request.length();
-    if (format.chunked()
-        && length >= ReadPlan.LEAST_READ_BYTES
-        && !request.has(NbdProtocol.CMD_FLAG_DF)
-        && request.wholeBytes() == length
-        && plan.findsHoles(queue, request.offset(), length)) {
-      return readPieces(request);
-    }
     int whole = request.wholeBytes();
+    if (length >= LONG_READ_BYTES && whole == length) {
+      Loan loan = replies.spareLoan();
+      if (loan != null && queue.lend(request.offset(), length, loan)) {
+        return readLent(request, loan);
+      }
+      if (format.chunked()
+          && !request.has(NbdProtocol.CMD_FLAG_DF)
+          && plan.findsHoles(queue, request.offset(), length)) {
+        return readPieces(request);
+      }
+    }
     int bytes = format.dataHeaderBytes() + whole;
     Reply reply = replies.begin(request, bytes, false, metrics.reads);
     if (reply == null) {
@@ -73,6 +85,21 @@ final class RequestHandler {
       reply.skip(request.leadBytes());
     }
     add(request.offset() - request.leadBytes(), whole, data, reply);
+    return true;
+  }
+
+  /** A read that is answered with data from where it lies. */
+  private boolean readLent(Request request, Loan loan) {
+    int bytes = Reply.bytesWithLoan(format, loan.lengthBytes());
+    Reply reply = replies.begin(request, bytes, false, metrics.reads);
+    if (reply == null) {
+      loan.end();
+      return false;
+    }
+    metrics.reads.begin(counters, request.length());
+    counters.add(NbdMetrics.Event.LENT_READS, 1);
+    replies.answerWith(loan, reply);
+    reply.complete(0);
     return true;
   }
 

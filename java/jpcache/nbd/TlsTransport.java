@@ -239,6 +239,12 @@ final class TlsTransport implements Transport {
     }
   }
 
+  /** Not what our own code encrypts: only a system call is told of a failing page. */
+  @Override
+  public boolean sendsMemoryThatMayFail() {
+    return false;
+  }
+
   @Override
   public boolean hasUnsent() {
     return unsent;

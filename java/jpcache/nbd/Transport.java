@@ -31,6 +31,9 @@ interface Transport extends AutoCloseable {
    */
   long send(long message);
 
+  /** Whether {@link #send} may be given memory that can fail: it says {@code -EFAULT} then. */
+  boolean sendsMemoryThatMayFail();
+
   /** Who is at the other end, for the log. */
   String peer();
 

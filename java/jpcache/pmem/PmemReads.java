@@ -97,9 +97,26 @@ public final class PmemReads {
     return sum;
   }
 
+  /** Whether each page of a range can be read, as far as can be known without reading all of it. */
+  public static boolean canRead(MemorySegment view, long offsetBytes, long lengthBytes) {
+    int sum = 0;
+    try {
+      for (long at = offsetBytes; at < offsetBytes + lengthBytes; at = nextPage(view, at)) {
+        sum += view.get(ValueLayout.JAVA_BYTE, at);
+      }
+      MemoryFaults.deliver(sum);
+      return true;
+    } catch (InternalError e) {
+      return false;
+    }
+  }
+
+  private static long nextPage(MemorySegment view, long offsetBytes) {
+    return ((view.address() + offsetBytes) / PAGE_BYTES + 1) * PAGE_BYTES - view.address();
+  }
+
   /** The first byte of a range that cannot be read; its start if by now all can be. */
   private static long firstFault(MemorySegment view, long offsetBytes, long lengthBytes) {
-    long address = view.address();
     long at = offsetBytes;
     while (at < offsetBytes + lengthBytes) {
       try {
@@ -107,7 +124,7 @@ public final class PmemReads {
       } catch (InternalError e) {
         return at;
       }
-      at = ((address + at) / PAGE_BYTES + 1) * PAGE_BYTES - address;
+      at = nextPage(view, at);
     }
     return offsetBytes;
   }

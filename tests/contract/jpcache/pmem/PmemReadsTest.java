@@ -1,6 +1,7 @@
 package jpcache.pmem;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -135,6 +136,20 @@ final class PmemReadsTest {
   }
 
   /** Hot enough for C2, whose code leaves the try block before it delivers an error by itself. */
+  @Test
+  void aRangeWithALostPageCannotBeReadAndNoOtherReadNoticesTheLook() throws IOException {
+    MemorySegment to = arena.allocate(PAGE);
+    assertTrue(PmemReads.canRead(region.view(), 0, SIZE));
+    truncate();
+    for (int i = 0; i < 50_000; i++) {
+      long kept = (long) (i % 64) * PAGE;
+      assertTrue(PmemReads.canRead(region.view(), kept, KEPT - kept));
+      assertFalse(PmemReads.canRead(region.view(), kept, KEPT - kept + 1));
+      assertFalse(PmemReads.canRead(region.view(), KEPT - 1, 2));
+      assertEquals(-1, hotCopy(to, kept, PAGE));
+    }
+  }
+
   @Test
   void inHotCodeEveryLostPageIsAnExceptionOfItsOwnCopyAndNothingElseIs() throws IOException {
     MemorySegment to = arena.allocate(PAGE);

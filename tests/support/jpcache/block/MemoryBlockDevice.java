@@ -25,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  *       too early, writes wrong bytes.
  *   <li>{@link #missWhen} makes chosen reads complete on another thread; {@link #hold} keeps those
  *       back until {@link #release}.
+ *   <li>{@link #lendWhen} lets chosen reads borrow. What is lent is a copy, which is unmapped when
+ *       the loan ends: whoever sends from it later fails.
  *   <li>{@link #failWhen} makes chosen requests fail.
  *   <li>{@link #violations} lists what callers did wrong: two threads in one queue at a time, a
  *       range outside the device or unaligned, use after close, a queue left open with reads under
@@ -57,6 +59,8 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   private volatile boolean closed;
 
   private volatile Chooser missing = NONE;
+  private volatile Chooser lending = NONE;
+  private volatile Chooser failingLoans = NONE;
   private volatile Chooser failingReads = NONE;
   private volatile Chooser failingWrites = NONE;
   private volatile int failure;
@@ -71,6 +75,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   private final AtomicInteger fuaWrites = new AtomicInteger();
   private final AtomicInteger heldReads = new AtomicInteger();
   private final AtomicInteger prefetches = new AtomicInteger();
+  private final Loans loans = new Loans();
 
   /** The minimum blocks that are zeros because they were made so, and those without space. */
   private final BitSet zeroed = new BitSet();
@@ -94,6 +99,27 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   public MemoryBlockDevice missWhen(Chooser chooser) {
     missing = chooser;
     return this;
+  }
+
+  /** Reads for which this holds may borrow. */
+  public MemoryBlockDevice lendWhen(Chooser chooser) {
+    lending = chooser;
+    return this;
+  }
+
+  /** Loans for which this holds are of memory that cannot be read. */
+  public MemoryBlockDevice failLoansWhen(Chooser chooser) {
+    failingLoans = chooser;
+    return this;
+  }
+
+  /** How many loans have begun, and how many of them have not ended. */
+  public int loansBegun() {
+    return loans.begun();
+  }
+
+  public int openLoans() {
+    return loans.open();
   }
 
   /** Zeros take as long as other writes. */
@@ -164,6 +190,9 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
 
   /** What callers did that the contract forbids; empty if all went well. */
   public List<String> violations() {
+    if (loans.open() > 0) {
+      violation(loans.open() + " loans have not ended");
+    }
     synchronized (violations) {
       return List.copyOf(violations);
     }
@@ -227,6 +256,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
       Thread.currentThread().interrupt();
       return; // its thread may still touch the memory
     }
+    loans.close();
     arena.close();
   }
 
@@ -304,6 +334,24 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
           copyOut(offset, length, address);
           done.complete(0);
         }
+      } finally {
+        leave();
+      }
+    }
+
+    @Override
+    public boolean lend(long offset, int length, Loan loan) {
+      enter("lend", offset, length);
+      try {
+        if (!lending.test(offset, length)) {
+          return false;
+        }
+        if (failingLoans.test(offset, length)) {
+          loans.beginUnreadable(length, loan);
+        } else {
+          copyOut(offset, length, loans.begin(length, loan));
+        }
+        return true;
       } finally {
         leave();
       }

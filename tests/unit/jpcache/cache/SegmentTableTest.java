@@ -72,6 +72,17 @@ class SegmentTableTest {
   }
 
   @Test
+  void aFreeSegmentGetsNoReference() {
+    int segment = table.takeForData();
+    assertTrue(table.addReferenceIfUsed(segment));
+    table.release(segment);
+    assertEquals(1, table.usedCount());
+    table.release(segment);
+    assertFalse(table.addReferenceIfUsed(segment));
+    assertEquals(0, table.usedCount());
+  }
+
+  @Test
   void theNextGenerationIsStoredWhileTheSegmentIsStillInUse() {
     int segment = table.takeForData();
     List<Integer> usedAtStore = new ArrayList<>();
@@ -112,6 +123,7 @@ class SegmentTableTest {
         continue;
       }
       assertEquals(0, owners.getAndIncrement(segment), "seed " + seed);
+      borrow(random.nextInt(table.count()), seed);
       int more = random.nextInt(3);
       for (int i = 0; i < more; i++) {
         table.addReference(segment);
@@ -124,6 +136,16 @@ class SegmentTableTest {
       table.release(segment);
     }
     return null;
+  }
+
+  /** While somebody has a reference, however it came by it, the segment stays what it is. */
+  private void borrow(int segment, long seed) {
+    if (table.addReferenceIfUsed(segment)) {
+      long generation = table.generation(segment);
+      Thread.onSpinWait();
+      assertEquals(generation, table.generation(segment), "seed " + seed);
+      table.release(segment);
+    }
   }
 
   private CacheMedia media() {
