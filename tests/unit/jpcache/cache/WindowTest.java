@@ -45,7 +45,13 @@ class WindowTest {
       window.enter();
     }
     int waits = 0;
+    Thread sender = Thread.currentThread();
     try (ExecutorService device = Executors.newSingleThreadExecutor()) {
+      device.execute(() -> {
+        while (sender.getState() != Thread.State.WAITING) {
+          Thread.onSpinWait(); // or all might have ended before it waits at all
+        }
+      });
       for (int i = 0; i < 100; i++) {
         device.execute(window::leave);
       }
