@@ -230,12 +230,15 @@ public final class WriteBatch {
   /** Gives the bytes from one place to another to the newest of the keys that are open there. */
   private void sweep(long from, long to) {
     long at = from;
-    while (heapSize > 0 && at < to) {
+    while (heapSize > 0) {
       int key = heap[0];
       long keyEnd = keyOffsets[key] + keyLengths[key];
       if (keyEnd <= at) {
-        pop();
+        pop(); // at once, also at the end: keys that adjoin would pile up below newer ones
         continue;
+      }
+      if (at == to) {
+        return;
       }
       long end = Math.min(keyEnd, to);
       if (keySegments[key] != CLEAN) {
