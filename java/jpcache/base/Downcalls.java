@@ -8,7 +8,10 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
 import java.lang.invoke.VarHandle;
+import java.util.Arrays;
 
 /**
  * Handles to C library functions that report failure by -1 and {@code errno}.
@@ -30,15 +33,14 @@ public final class Downcalls {
 
   /** A function of the C library whose errno is captured. */
   public static MethodHandle withErrno(String name, FunctionDescriptor descriptor) {
-    return LINKER.downcallHandle(
-        address(name), descriptor, Linker.Option.captureCallState("errno"));
+    return link(name, descriptor, Linker.Option.captureCallState("errno"));
   }
 
   /** A variadic function whose arguments from {@code firstVariadic} on are the variable ones. */
   public static MethodHandle variadicWithErrno(
       String name, int firstVariadic, FunctionDescriptor descriptor) {
-    return LINKER.downcallHandle(
-        address(name),
+    return link(
+        name,
         descriptor,
         Linker.Option.firstVariadicArg(firstVariadic),
         Linker.Option.captureCallState("errno"));
@@ -46,7 +48,25 @@ public final class Downcalls {
 
   /** A function of the C library that has no errno. */
   public static MethodHandle plain(String name, FunctionDescriptor descriptor) {
-    return LINKER.downcallHandle(address(name), descriptor);
+    return link(name, descriptor);
+  }
+
+  /**
+   * The linker makes a dozen classes for each shape of function, which is most of what a start of
+   * the JVM takes if there are many. So all are of the shape that has longs alone, which the
+   * calling conventions of x86-64 and AArch64 allow: an int goes in a register of its own, whose
+   * upper half nobody looks at.
+   */
+  private static MethodHandle link(
+      String name, FunctionDescriptor descriptor, Linker.Option... options) {
+    MemoryLayout[] longs = new MemoryLayout[descriptor.argumentLayouts().size()];
+    Arrays.fill(longs, LONG);
+    MethodHandle linked =
+        LINKER.downcallHandle(address(name), FunctionDescriptor.of(LONG, longs), options);
+    MethodType own = descriptor.toMethodType();
+    int leading = linked.type().parameterCount() - own.parameterCount();
+    return MethodHandles.explicitCastArguments(
+        linked, own.insertParameterTypes(0, linked.type().parameterList().subList(0, leading)));
   }
 
   /** Where this thread's calls leave errno. */

@@ -6,7 +6,6 @@ import static jpcache.base.Downcalls.LONG;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
@@ -92,8 +91,7 @@ public final class Posix {
   private static final MethodHandle SETENV =
       Downcalls.withErrno("setenv", FunctionDescriptor.of(INT, LONG, LONG, INT));
   private static final MethodHandle STRERROR =
-      Downcalls.plain(
-          "strerrordesc_np", FunctionDescriptor.of(ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
+      Downcalls.plain("strerrordesc_np", FunctionDescriptor.of(LONG, INT));
 
   private static final int PR_SET_TIMERSLACK = 29;
 
@@ -324,10 +322,10 @@ public final class Posix {
 
   static String strerror(int errno) {
     try {
-      MemorySegment text = (MemorySegment) STRERROR.invokeExact(errno);
-      return text.equals(MemorySegment.NULL)
+      long text = (long) STRERROR.invokeExact(errno);
+      return text == 0
           ? "error " + errno
-          : text.reinterpret(256).getString(0);
+          : MemorySegment.ofAddress(text).reinterpret(256).getString(0);
     } catch (Throwable e) {
       throw Downcalls.broken(e);
     }

@@ -1,8 +1,12 @@
 package jpcache.cli;
 
 import java.io.PrintWriter;
+import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -44,36 +48,43 @@ public final class Main implements Callable<Integer> {
   private Main() {}
 
   /** Every command there is, in the order in which the help lists them. */
-  private static List<Object> commands() {
-    return List.of(
-        new ServeCommand(),
-        new StatusCommand(),
-        new TopCommand(),
-        new SetCommand(),
-        new FlushCommand(),
-        new StopCommand(),
-        new FormatCommand(),
-        new ViewCommand(),
-        new DumpCommand(),
-        new FsckCommand(),
-        new RescueCommand(),
-        new BenchCommand());
+  private static Map<String, Supplier<Object>> commands() {
+    Map<String, Supplier<Object>> commands = new LinkedHashMap<>();
+    commands.put("serve", ServeCommand::new);
+    commands.put("status", StatusCommand::new);
+    commands.put("top", TopCommand::new);
+    commands.put("set", SetCommand::new);
+    commands.put("flush", FlushCommand::new);
+    commands.put("stop", StopCommand::new);
+    commands.put("format", FormatCommand::new);
+    commands.put("view", ViewCommand::new);
+    commands.put("dump", DumpCommand::new);
+    commands.put("fsck", FsckCommand::new);
+    commands.put("rescue", RescueCommand::new);
+    commands.put("bench", BenchCommand::new);
+    return commands;
   }
 
   public static void main(String[] args) {
     if (System.getProperty(LOG_FORMAT) == null) {
       System.setProperty(LOG_FORMAT, "jpcache: %5$s%6$s%n");
     }
-    CommandLine line = commandLine();
+    CommandLine line = commandLine(args);
     int code = run(line, args);
     line.getOut().flush();
     line.getErr().flush();
     System.exit(code);
   }
 
-  /** A {@code jpcache} that knows every command. */
-  static CommandLine commandLine() {
-    return withCommands(commands());
+  /**
+   * A {@code jpcache} that knows the command that stands first, or every one if none does: picocli
+   * takes much longer to learn of all of them than of one.
+   */
+  static CommandLine commandLine(String... args) {
+    Map<String, Supplier<Object>> all = commands();
+    Supplier<Object> first = args.length == 0 ? null : all.get(args[0]);
+    Collection<Supplier<Object>> known = first == null ? all.values() : List.of(first);
+    return withCommands(known.stream().map(Supplier::get).toList());
   }
 
   /** A {@code jpcache} that knows these commands. */

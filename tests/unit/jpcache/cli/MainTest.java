@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.List;
+import java.util.Set;
 import jpcache.base.UserException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -153,6 +154,17 @@ class MainTest {
   void anArgumentTooManyIsNamed() {
     assertEquals(2, run("probe", "extra"));
     assertOneLine("jpcache: unknown argument extra; see jpcache probe --help");
+  }
+
+  @Test
+  void aCommandThatStandsFirstIsTheOnlyOneThatHasToBeKnown() {
+    Set<String> all = Main.commandLine().getSubcommands().keySet();
+    assertTrue(all.contains("serve") && all.contains("fsck"));
+    for (String name : all) {
+      assertEquals(Set.of(name), Main.commandLine(name, "--help").getSubcommands().keySet());
+    }
+    assertEquals(all, Main.commandLine("--help").getSubcommands().keySet());
+    assertEquals(all, Main.commandLine("serv").getSubcommands().keySet());
   }
 
   @Test
