@@ -104,7 +104,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     policy = WritePolicy.of(info.mode());
     metadata = new MetadataWriter(region, media.segments());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
-    lentSegments = new LentSegments(region, segments);
+    lentSegments = new LentSegments(region, segments, this::roomMayHaveCome);
     zeros = new ZeroExtents(region, segments, replayed.zeros.found());
     log = new KeyLog(region, segments, zeros, summary.head(), options.lanes());
     lanes = new DataHead[options.lanes()];

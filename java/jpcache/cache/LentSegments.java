@@ -1,5 +1,7 @@
 package jpcache.cache;
 
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import jpcache.block.Loan;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
@@ -10,12 +12,22 @@ import jpcache.pmem.PoisonedMemoryException;
  * so it is not filled anew meanwhile. (What it holds never changes otherwise.) Any thread.
  */
 final class LentSegments implements Loan.Lender {
+  private static final Logger LOG = System.getLogger(LentSegments.class.getName());
+
   private final PmemRegion region;
   private final SegmentTable segments;
+  private final Runnable roomMayHaveCome;
 
-  LentSegments(PmemRegion region, SegmentTable segments) {
+  /**
+   * What lends of these segments.
+   *
+   * @param roomMayHaveCome called when a loan has ended, which may have been all that kept a
+   *     segment
+   */
+  LentSegments(PmemRegion region, SegmentTable segments, Runnable roomMayHaveCome) {
     this.region = region;
     this.segments = segments;
+    this.roomMayHaveCome = roomMayHaveCome;
   }
 
   /**
@@ -43,6 +55,11 @@ final class LentSegments implements Loan.Lender {
       PmemReads.copy(region.view(), fromAddress - region.address(), toAddress, lengthBytes);
       return true;
     } catch (PoisonedMemoryException e) {
+      LOG.log(
+          Level.ERROR,
+          "{0}: cached data failed while it was sent: {1}; that read fails",
+          region.name(),
+          e.getMessage());
       return false;
     }
   }
@@ -50,5 +67,6 @@ final class LentSegments implements Loan.Lender {
   @Override
   public void takeBack(int token) {
     segments.release(token);
+    roomMayHaveCome.run();
   }
 }

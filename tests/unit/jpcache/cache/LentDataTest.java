@@ -150,6 +150,24 @@ class LentDataTest {
     assertEquals(generation + 1, cache.segments().generation(segment), "nobody else needs it");
   }
 
+  @Test
+  void whoWaitsForRoomIsToldThatALoanHasEnded() {
+    write(0, 64 * KIB, 'x');
+    assertTrue(queue.lend(0, 64 * KIB, loan));
+    int segment = segmentOf(loan.address());
+    loan.end();
+    SegmentTable segments = cache.segments();
+    int[] told = {0};
+    LentSegments lender = new LentSegments(region, segments, () -> told[0]++);
+    long generation = segments.generation(segment);
+    long place = segments.dataOffset(segment);
+    assertTrue(lender.lend(segment, generation, place, 64 * KIB, loan));
+    assertEquals(0, told[0]);
+    loan.end();
+    assertEquals(1, told[0]);
+    assertFalse(lender.lend(segment, generation + 1, place, 64 * KIB, loan), "recycled since");
+  }
+
   private int segmentOf(long address) {
     int segment = 0;
     while (region.address() + cache.segments().dataOffset(segment) + 4 * MIB <= address) {
