@@ -132,12 +132,7 @@ final class QueueReads {
   }
 
   private void findHit(int i, long from, long to) {
-    Subtree subtree = map.find(from);
-    boolean hit =
-        subtree != null
-            && to <= (from & -SUBTREE_BYTES) + SUBTREE_BYTES
-            && findAll(subtree, from, to)
-            && extents.size() == 1;
+    boolean hit = findAll(from, to) && extents.size() == 1;
     hits[i] = hit ? extents.get(0) : NOT_FOUND;
     hitPlaces[i] = 0; // there is always something
     if (hit) {
@@ -164,13 +159,7 @@ final class QueueReads {
    * nor is what has a checksum to be verified.
    */
   boolean lend(long offsetBytes, int lengthBytes, Loan loan) {
-    Subtree subtree = map.find(offsetBytes);
-    long end = offsetBytes + lengthBytes;
-    if (verifies
-        || subtree == null
-        || end > (offsetBytes & -SUBTREE_BYTES) + SUBTREE_BYTES
-        || !findAll(subtree, offsetBytes, end)
-        || !isOnePiece()) {
+    if (verifies || !findAll(offsetBytes, offsetBytes + lengthBytes) || !isOnePiece()) {
       return false;
     }
     long first = extents.get(0);
@@ -246,6 +235,14 @@ final class QueueReads {
       // From here on; holes behind may be read twice.
       at = subtreeStart + Extent.startBytes(extents.get(i));
     }
+  }
+
+  /** Finds a range that is cached as a whole and lies in one subtree; false if it does not. */
+  private boolean findAll(long from, long to) {
+    Subtree subtree = map.find(from);
+    return subtree != null
+        && to <= (from & -SUBTREE_BYTES) + SUBTREE_BYTES
+        && findAll(subtree, from, to);
   }
 
   /**

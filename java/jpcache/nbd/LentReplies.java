@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class LentReplies {
   /** As many at once; others are copied. Bounds what a client can keep the device from using. */
-  static final int MOST = 16;
+  private static final int MOST = 16;
 
   private final Reply[] replies = new Reply[MOST];
   private final Loan[] loans = new Loan[MOST]; // the first are those of the replies, in turn
