@@ -2,16 +2,12 @@ package jpcache.backing;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
-import static jpcache.base.Downcalls.INT;
-import static jpcache.base.Downcalls.LONG;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
-import jpcache.base.Downcalls;
+import jpcache.base.CFunction;
 import jpcache.base.Errno;
 import jpcache.base.Posix;
 
@@ -73,11 +69,7 @@ final class Ring implements AutoCloseable {
   private static final int SQE_BYTES = 64;
   private static final int CQE_BYTES = 16;
 
-  private static final MethodHandle SETUP =
-      Downcalls.variadicWithErrno("syscall", 1, FunctionDescriptor.of(LONG, LONG, INT, LONG));
-  private static final MethodHandle ENTER =
-      Downcalls.variadicWithErrno(
-          "syscall", 1, FunctionDescriptor.of(LONG, LONG, INT, INT, INT, INT, LONG, LONG));
+  private static final CFunction SYSCALL = CFunction.returningLong("syscall");
   private static final VarHandle INDEX = JAVA_INT.varHandle();
 
   private final int fd;
@@ -149,13 +141,7 @@ final class Ring implements AutoCloseable {
 
   private static int setup(int wantedEntries, int flags, MemorySegment params) {
     params.fill((byte) 0).set(JAVA_INT, 8, flags);
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      long result = (long) SETUP.invokeExact(state, SYS_SETUP, wantedEntries, params.address());
-      return (int) Downcalls.orNegativeErrno(result, state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) SYSCALL.call(SYS_SETUP, wantedEntries, params.address());
   }
 
   private static Ring map(int fd, MemorySegment params) throws UnavailableException {
@@ -226,16 +212,8 @@ final class Ring implements AutoCloseable {
   int enter(boolean wait) {
     INDEX.setRelease(rings, submittedTail, tail);
     int count = tail - toldTail;
-    long result;
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      result =
-          (long)
-              ENTER.invokeExact(state, SYS_ENTER, fd, count, wait ? 1 : 0, ENTER_GETEVENTS, 0L, 0L);
-      result = Downcalls.orNegativeErrno(result, state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    // Without a signal mask, nobody looks at the seventh argument, its length.
+    long result = SYSCALL.call(SYS_ENTER, fd, count, wait ? 1 : 0, ENTER_GETEVENTS, 0);
     if (result > 0) {
       toldTail += (int) result;
     }

@@ -37,6 +37,9 @@ public final class Main implements Callable<Integer> {
    */
   private static final String LOG_FORMAT = "java.util.logging.SimpleFormatter.format";
 
+  /** Keeps picocli from asking every jar for a class of Groovy's, which takes 0.07 s. */
+  private static final String NO_CLOSURES = "picocli.disable.closures";
+
   @Spec private CommandSpec spec;
 
   @Option(
@@ -69,6 +72,7 @@ public final class Main implements Callable<Integer> {
     if (System.getProperty(LOG_FORMAT) == null) {
       System.setProperty(LOG_FORMAT, "jpcache: %5$s%6$s%n");
     }
+    System.setProperty(NO_CLOSURES, "true");
     CommandLine line = commandLine(args);
     int code = run(line, args);
     line.getOut().flush();

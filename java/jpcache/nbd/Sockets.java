@@ -1,12 +1,6 @@
 package jpcache.nbd;
 
-import static jpcache.base.Downcalls.INT;
-import static jpcache.base.Downcalls.LONG;
-
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
-import jpcache.base.Downcalls;
+import jpcache.base.CFunction;
 import jpcache.base.Errno;
 
 /**
@@ -62,102 +56,53 @@ final class Sockets {
   private static final int MSG_DONTWAIT = 0x40;
   private static final int MSG_NOSIGNAL = 0x4000;
 
-  private static final MethodHandle SOCKET =
-      Downcalls.withErrno("socket", FunctionDescriptor.of(INT, INT, INT, INT));
-  private static final MethodHandle BIND =
-      Downcalls.withErrno("bind", FunctionDescriptor.of(INT, INT, LONG, INT));
-  private static final MethodHandle CONNECT =
-      Downcalls.withErrno("connect", FunctionDescriptor.of(INT, INT, LONG, INT));
-  private static final MethodHandle LISTEN =
-      Downcalls.withErrno("listen", FunctionDescriptor.of(INT, INT, INT));
-  private static final MethodHandle ACCEPT4 =
-      Downcalls.withErrno("accept4", FunctionDescriptor.of(INT, INT, LONG, LONG, INT));
-  private static final MethodHandle RECV =
-      Downcalls.withErrno("recv", FunctionDescriptor.of(LONG, INT, LONG, LONG, INT));
-  private static final MethodHandle SENDMSG =
-      Downcalls.withErrno("sendmsg", FunctionDescriptor.of(LONG, INT, LONG, INT));
-  private static final MethodHandle POLL =
-      Downcalls.withErrno("poll", FunctionDescriptor.of(INT, LONG, LONG, INT));
-  private static final MethodHandle SHUTDOWN =
-      Downcalls.withErrno("shutdown", FunctionDescriptor.of(INT, INT, INT));
-  private static final MethodHandle SETSOCKOPT =
-      Downcalls.withErrno("setsockopt", FunctionDescriptor.of(INT, INT, INT, INT, LONG, INT));
-  private static final MethodHandle GETSOCKOPT =
-      Downcalls.withErrno("getsockopt", FunctionDescriptor.of(INT, INT, INT, INT, LONG, LONG));
-  private static final MethodHandle GETPEERNAME =
-      Downcalls.withErrno("getpeername", FunctionDescriptor.of(INT, INT, LONG, LONG));
-  private static final MethodHandle GETSOCKNAME =
-      Downcalls.withErrno("getsockname", FunctionDescriptor.of(INT, INT, LONG, LONG));
-  private static final MethodHandle FCHMOD =
-      Downcalls.withErrno("fchmod", FunctionDescriptor.of(INT, INT, INT));
+  private static final CFunction SOCKET = CFunction.returningInt("socket");
+  private static final CFunction BIND = CFunction.returningInt("bind");
+  private static final CFunction CONNECT = CFunction.returningInt("connect");
+  private static final CFunction LISTEN = CFunction.returningInt("listen");
+  private static final CFunction ACCEPT4 = CFunction.returningInt("accept4");
+  private static final CFunction RECV = CFunction.returningLong("recv");
+  private static final CFunction SENDMSG = CFunction.returningLong("sendmsg");
+  private static final CFunction POLL = CFunction.returningInt("poll");
+  private static final CFunction SHUTDOWN = CFunction.returningInt("shutdown");
+  private static final CFunction SETSOCKOPT = CFunction.returningInt("setsockopt");
+  private static final CFunction GETSOCKOPT = CFunction.returningInt("getsockopt");
+  private static final CFunction GETPEERNAME = CFunction.returningInt("getpeername");
+  private static final CFunction GETSOCKNAME = CFunction.returningInt("getsockname");
+  private static final CFunction FCHMOD = CFunction.returningInt("fchmod");
 
   private Sockets() {}
 
   /** A stream socket; {@code wait} is whether accept and connect on it may block. */
   static int socket(int family, boolean wait) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      int type = SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK);
-      return Downcalls.orNegativeErrno((int) SOCKET.invokeExact(state, family, type, 0), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    int type = SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK);
+    return (int) SOCKET.call(family, type, 0);
   }
 
   static int bind(int fd, long address, int addressBytes) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno(
-          (int) BIND.invokeExact(state, fd, address, addressBytes), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) BIND.call(fd, address, addressBytes);
   }
 
   static int connect(int fd, long address, int addressBytes) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno(
-          (int) CONNECT.invokeExact(state, fd, address, addressBytes), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) CONNECT.call(fd, address, addressBytes);
   }
 
   static int listen(int fd, int backlog) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) LISTEN.invokeExact(state, fd, backlog), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) LISTEN.call(fd, backlog);
   }
 
   /** The next connection that waits at a listening socket. */
   static int accept(int fd) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno(
-          (int) ACCEPT4.invokeExact(state, fd, 0L, 0L, SOCK_CLOEXEC), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) ACCEPT4.call(fd, 0, 0, SOCK_CLOEXEC);
   }
 
   /** What has arrived, 0 at the end of the stream, {@code -EAGAIN} if nothing has; never waits. */
   static long receive(int fd, long address, long bytes) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      long n;
-      do {
-        n =
-            Downcalls.orNegativeErrno(
-                (long) RECV.invokeExact(state, fd, address, bytes, MSG_DONTWAIT), state);
-      } while (n == -Errno.EINTR);
-      return n;
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    long n;
+    do {
+      n = RECV.call(fd, address, bytes, MSG_DONTWAIT);
+    } while (n == -Errno.EINTR);
+    return n;
   }
 
   /**
@@ -165,18 +110,11 @@ final class Sockets {
    * that is gone is an error, not a signal.
    */
   static long send(int fd, long message) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      long n;
-      do {
-        n =
-            Downcalls.orNegativeErrno(
-                (long) SENDMSG.invokeExact(state, fd, message, MSG_DONTWAIT | MSG_NOSIGNAL), state);
-      } while (n == -Errno.EINTR);
-      return n;
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    long n;
+    do {
+      n = SENDMSG.call(fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n == -Errno.EINTR);
+    return n;
   }
 
   /**
@@ -184,79 +122,36 @@ final class Sockets {
    * ever). Returns how many are; an interrupted wait is one that found none.
    */
   static int poll(long polls, int count, int timeoutMs) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      int n =
-          Downcalls.orNegativeErrno(
-              (int) POLL.invokeExact(state, polls, (long) count, timeoutMs), state);
-      return n == -Errno.EINTR ? 0 : n;
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    int n = (int) POLL.call(polls, count, timeoutMs);
+    return n == -Errno.EINTR ? 0 : n;
   }
 
   static int shutdown(int fd, int how) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) SHUTDOWN.invokeExact(state, fd, how), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) SHUTDOWN.call(fd, how);
   }
 
   /** Sets an option that is an int at {@code valueAddress}. */
   static int setOption(int fd, int level, int option, long valueAddress) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno(
-          (int) SETSOCKOPT.invokeExact(state, fd, level, option, valueAddress, Integer.BYTES),
-          state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) SETSOCKOPT.call(fd, level, option, valueAddress, Integer.BYTES);
   }
 
   /** Reads an option that is an int; its length is an int in memory that is read and written. */
   static int option(int fd, int level, int option, long valueAddress, long lengthAddress) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno(
-          (int) GETSOCKOPT.invokeExact(state, fd, level, option, valueAddress, lengthAddress),
-          state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) GETSOCKOPT.call(fd, level, option, valueAddress, lengthAddress);
   }
 
   /** The address of the other end; its length is an int in memory that is read and written. */
   static int peerAddress(int fd, long address, long lengthAddress) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno(
-          (int) GETPEERNAME.invokeExact(state, fd, address, lengthAddress), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) GETPEERNAME.call(fd, address, lengthAddress);
   }
 
   /** The socket's own address; its length is an int in memory that is read and written. */
   static int localAddress(int fd, long address, long lengthAddress) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno(
-          (int) GETSOCKNAME.invokeExact(state, fd, address, lengthAddress), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) GETSOCKNAME.call(fd, address, lengthAddress);
   }
 
   /** Before bind, the mode that a unix socket's file is made with (less the umask). */
   static int setMode(int fd, int mode) {
-    try {
-      MemorySegment state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) FCHMOD.invokeExact(state, fd, mode), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) FCHMOD.call(fd, mode);
   }
 }

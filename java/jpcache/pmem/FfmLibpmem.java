@@ -1,14 +1,14 @@
 package jpcache.pmem;
 
-import static jpcache.base.Downcalls.INT;
-import static jpcache.base.Downcalls.LONG;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
-import jpcache.base.Downcalls;
+import jpcache.base.CFunction;
 
 /**
  * libpmem through the JDK's foreign function interface.
@@ -26,37 +26,27 @@ final class FfmLibpmem implements Libpmem {
   private static final Linker LINKER = Linker.nativeLinker();
   private static final SymbolLookup LIBRARY = SymbolLookup.libraryLookup(SONAME, Arena.global());
 
-  private static final MethodHandle MAP_FILE =
-      blocking("pmem_map_file", FunctionDescriptor.of(LONG, LONG, LONG, INT, INT, LONG, LONG));
-  private static final MethodHandle UNMAP =
-      withErrno("pmem_unmap", FunctionDescriptor.of(INT, LONG, LONG));
-  private static final MethodHandle IS_PMEM =
-      blocking("pmem_is_pmem", FunctionDescriptor.of(INT, LONG, LONG));
-  private static final MethodHandle MSYNC =
-      withErrno("pmem_msync", FunctionDescriptor.of(INT, LONG, LONG));
-  private static final MethodHandle ERRORMSG =
-      blocking("pmem_errormsg", FunctionDescriptor.of(LONG));
+  private static final CFunction MAP_FILE = CFunction.returningLong(address("pmem_map_file"));
+  private static final CFunction UNMAP = CFunction.returningInt(address("pmem_unmap"));
+  private static final CFunction IS_PMEM = CFunction.returningInt(address("pmem_is_pmem"));
+  private static final CFunction MSYNC = CFunction.returningInt(address("pmem_msync"));
+  private static final CFunction ERRORMSG = CFunction.returningLong(address("pmem_errormsg"));
 
-  private static final MethodHandle MEMCPY_PERSIST =
-      critical("pmem_memcpy_persist", FunctionDescriptor.ofVoid(LONG, LONG, LONG));
-  private static final MethodHandle MEMCPY_NODRAIN =
-      critical("pmem_memcpy_nodrain", FunctionDescriptor.ofVoid(LONG, LONG, LONG));
-  private static final MethodHandle FLUSH =
-      critical("pmem_flush", FunctionDescriptor.ofVoid(LONG, LONG));
-  private static final MethodHandle DRAIN = critical("pmem_drain", FunctionDescriptor.ofVoid());
+  /** One shape for all, as with {@link CFunction}; what a function returns is of no use. */
+  private static final FunctionDescriptor THREE_LONGS =
+      FunctionDescriptor.ofVoid(JAVA_LONG, JAVA_LONG, JAVA_LONG);
 
-  private static MethodHandle blocking(String name, FunctionDescriptor descriptor) {
-    return LINKER.downcallHandle(LIBRARY.findOrThrow(name), descriptor);
+  private static final MethodHandle MEMCPY_PERSIST = critical("pmem_memcpy_persist");
+  private static final MethodHandle MEMCPY_NODRAIN = critical("pmem_memcpy_nodrain");
+  private static final MethodHandle FLUSH = critical("pmem_flush");
+  private static final MethodHandle DRAIN = critical("pmem_drain");
+
+  private static MethodHandle critical(String name) {
+    return LINKER.downcallHandle(address(name), THREE_LONGS, Linker.Option.critical(false));
   }
 
-  private static MethodHandle withErrno(String name, FunctionDescriptor descriptor) {
-    return LINKER.downcallHandle(
-        LIBRARY.findOrThrow(name), descriptor, Linker.Option.captureCallState("errno"));
-  }
-
-  private static MethodHandle critical(String name, FunctionDescriptor descriptor) {
-    return LINKER.downcallHandle(
-        LIBRARY.findOrThrow(name), descriptor, Linker.Option.critical(false));
+  private static MemorySegment address(String name) {
+    return LIBRARY.findOrThrow(name);
   }
 
   @Override
@@ -67,30 +57,17 @@ final class FfmLibpmem implements Libpmem {
   @Override
   public long mapFile(
       long path, long lengthBytes, int flags, int mode, long mappedLength, long isPmem) {
-    try {
-      return (long) MAP_FILE.invokeExact(path, lengthBytes, flags, mode, mappedLength, isPmem);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return MAP_FILE.call(path, lengthBytes, flags, mode, mappedLength, isPmem);
   }
 
   @Override
   public int unmap(long address, long lengthBytes) {
-    try {
-      var state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) UNMAP.invokeExact(state, address, lengthBytes), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) UNMAP.call(address, lengthBytes);
   }
 
   @Override
   public boolean isPmem(long address, long lengthBytes) {
-    try {
-      return (int) IS_PMEM.invokeExact(address, lengthBytes) != 0;
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return IS_PMEM.call(address, lengthBytes) != 0;
   }
 
   @Override
@@ -103,7 +80,7 @@ final class FfmLibpmem implements Libpmem {
     try {
       MEMCPY_PERSIST.invokeExact(to, from, lengthBytes);
     } catch (Throwable e) {
-      throw Downcalls.broken(e);
+      throw CFunction.broken(e);
     }
   }
 
@@ -116,7 +93,7 @@ final class FfmLibpmem implements Libpmem {
       }
       MEMCPY_NODRAIN.invokeExact(to + done, from + done, lengthBytes - done);
     } catch (Throwable e) {
-      throw Downcalls.broken(e);
+      throw CFunction.broken(e);
     }
   }
 
@@ -125,20 +102,20 @@ final class FfmLibpmem implements Libpmem {
     try {
       long done = 0;
       for (; lengthBytes - done > CRITICAL_BYTES; done += CRITICAL_BYTES) {
-        FLUSH.invokeExact(address + done, CRITICAL_BYTES);
+        FLUSH.invokeExact(address + done, CRITICAL_BYTES, 0L);
       }
-      FLUSH.invokeExact(address + done, lengthBytes - done);
+      FLUSH.invokeExact(address + done, lengthBytes - done, 0L);
     } catch (Throwable e) {
-      throw Downcalls.broken(e);
+      throw CFunction.broken(e);
     }
   }
 
   @Override
   public void drain() {
     try {
-      DRAIN.invokeExact();
+      DRAIN.invokeExact(0L, 0L, 0L);
     } catch (Throwable e) {
-      throw Downcalls.broken(e);
+      throw CFunction.broken(e);
     }
   }
 
@@ -150,20 +127,11 @@ final class FfmLibpmem implements Libpmem {
 
   @Override
   public int msync(long address, long lengthBytes) {
-    try {
-      var state = Downcalls.errnoState();
-      return Downcalls.orNegativeErrno((int) MSYNC.invokeExact(state, address, lengthBytes), state);
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return (int) MSYNC.call(address, lengthBytes);
   }
 
   @Override
   public long errormsg() {
-    try {
-      return (long) ERRORMSG.invokeExact();
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    return ERRORMSG.call();
   }
 }

@@ -1,11 +1,11 @@
 package jpcache.pmem;
 
-import static jpcache.base.Downcalls.INT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.invoke.MethodHandle;
-import jpcache.base.Downcalls;
+import jpcache.base.CFunction;
 
 /**
  * Makes the JVM deliver a memory fault where it can be caught.
@@ -22,7 +22,7 @@ final class MemoryFaults {
       Linker.nativeLinker()
           .downcallHandle(
               Linker.nativeLinker().defaultLookup().findOrThrow("abs"),
-              FunctionDescriptor.of(INT, INT));
+              FunctionDescriptor.of(JAVA_INT, JAVA_INT));
 
   private MemoryFaults() {}
 
@@ -35,7 +35,7 @@ final class MemoryFaults {
     try {
       int ignored = (int) NOTHING.invokeExact(value);
     } catch (Throwable e) {
-      throw Downcalls.broken(e);
+      throw CFunction.broken(e);
     }
   }
 }

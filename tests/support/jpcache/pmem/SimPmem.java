@@ -1,17 +1,13 @@
 package jpcache.pmem;
 
-import static jpcache.base.Downcalls.INT;
-import static jpcache.base.Downcalls.LONG;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
-import jpcache.base.Downcalls;
+import jpcache.base.CFunction;
 import jpcache.base.Posix;
 import jpcache.support.PagedMemory;
 import jpcache.support.Power;
@@ -45,8 +41,7 @@ public final class SimPmem extends MemoryRegion {
   private static final int MAP_FIXED_PRIVATE_ANONYMOUS = 0x32;
   private static final int PROT_READ_WRITE = 3;
   private static final int O_TMPFILE = 0x410000;
-  private static final MethodHandle MMAP =
-      Downcalls.plain("mmap", FunctionDescriptor.of(LONG, LONG, LONG, INT, INT, INT, LONG));
+  private static final CFunction MMAP = CFunction.returningLong("mmap");
 
   /** A store that is not durable; nobody drains that of a thread whose process has died. */
   private record Store(@Nullable Thread thread, long offsetBytes, MemorySegment bytes) {
@@ -223,12 +218,7 @@ public final class SimPmem extends MemoryRegion {
     assertEquals(0, offsetBytes % PAGE_BYTES);
     assertEquals(0, lengthBytes % PAGE_BYTES);
     long at = address() + offsetBytes;
-    try {
-      assertEquals(
-          at, (long) MMAP.invokeExact(at, lengthBytes, PROT_READ_WRITE, flags, fd, 0L), "mmap");
-    } catch (Throwable e) {
-      throw Downcalls.broken(e);
-    }
+    assertEquals(at, MMAP.call(at, lengthBytes, PROT_READ_WRITE, flags, fd, 0), "mmap");
   }
 
   private boolean isPoisoned(long offsetBytes, long lengthBytes) {
