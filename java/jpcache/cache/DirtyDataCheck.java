@@ -3,7 +3,6 @@ package jpcache.cache;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import jpcache.extent.Extent;
@@ -37,7 +36,6 @@ final class DirtyDataCheck {
   private final CacheMedia media;
   private final ExtentMap map;
   private final @Nullable KeyData keyData;
-  private int[] dataCrcs = new int[WriteBack.KEYS_PER_MIB];
   private final ExtentList extents = new ExtentList();
   private final Set<Long> told = new HashSet<>();
 
@@ -48,41 +46,32 @@ final class DirtyDataCheck {
         media.info().dataCrc() ? new KeyData(media.view(), media.segments(), Arena.ofAuto()) : null;
   }
 
-  /** The key with this number in the batch has this data_crc. */
-  void expect(int key, int dataCrc) {
-    if (keyData != null) {
-      if (key >= dataCrcs.length) {
-        dataCrcs = Arrays.copyOf(dataCrcs, 2 * key);
-      }
-      dataCrcs[key] = dataCrc;
-    }
-  }
-
   /**
    * Checks a batch that has been planned, and takes out of the plan what is damaged and need not be
    * written.
    *
    * @return false if there is damaged data that nothing has replaced
    */
-  boolean passes(WriteBatch batch) {
+  boolean passes(LogBatch batch) {
+    WriteBatch writes = batch.writes();
     boolean passes = true;
     boolean changed = false;
-    for (int key = 0; keyData != null && key < batch.keys(); key++) {
+    for (int key = 0; keyData != null && key < writes.keys(); key++) {
       // Zeros that are shared are not read: the device is told to make zeros.
-      boolean written = batch.isPlanned(key) && batch.keyHasPlace(key);
-      String damage = written ? damage(keyData, batch, key) : null;
+      boolean written = writes.isPlanned(key) && writes.keyHasPlace(key);
+      String damage = written ? damage(keyData, writes, key, batch.dataCrc(key)) : null;
       if (damage != null) {
-        boolean current = isCurrent(batch, key);
-        tell(batch, key, damage, current);
+        boolean current = isCurrent(writes, key);
+        tell(writes, key, damage, current);
         passes &= !current;
         changed |= !current;
         if (!current) {
-          batch.leaveOut(key);
+          writes.leaveOut(key);
         }
       }
     }
     if (changed) {
-      batch.plan();
+      writes.plan();
     }
     if (passes) {
       told.clear();
@@ -91,14 +80,14 @@ final class DirtyDataCheck {
   }
 
   /** What is wrong with a key's data, or null. */
-  private @Nullable String damage(KeyData data, WriteBatch batch, int key) {
+  private @Nullable String damage(KeyData data, WriteBatch batch, int key, int dataCrc) {
     try {
       int found =
           data.crc(
               batch.keySegment(key), batch.keySegmentOffsetBytes(key), batch.keyLengthBytes(key));
-      return found == dataCrcs[key]
+      return found == dataCrc
           ? null
-          : String.format("data_crc is 0x%08x, must be 0x%08x", found, dataCrcs[key]);
+          : String.format("data_crc is 0x%08x, must be 0x%08x", found, dataCrc);
     } catch (PoisonedMemoryException e) {
       return e.getMessage();
     }

@@ -3,24 +3,20 @@ package jpcache.cache;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
-import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import jpcache.base.UserException;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
-import jpcache.media.Kset;
-import jpcache.media.Layout;
-import jpcache.media.LogReader;
 import jpcache.media.Position;
-import jpcache.media.SharedZeros;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -30,14 +26,14 @@ import org.jspecify.annotations.Nullable;
  * Brings the log's data to the backing device, from dirty_tail on, a batch of ksets at a time: the
  * newest data of the batch, sorted, as many at once as the device wants; one backing flush; then
  * dirty_tail. The backing device thus always holds a prefix of the log at batch granularity, which
- * is a state that its user's crash recovery knows.
+ * is a state that its user's crash recovery knows. While the device works on the last requests of a
+ * batch, the next one is read and planned.
  *
  * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
  * are gathered first, since one large request costs less than many small ones.
  *
- * <p>Zeros are not written but made: keys of zeroed ranges are known by where they point, and large
- * data that is all zeros by a look at it, which is over with the first byte that is none. The
- * device is asked to give up the space only where a client did.
+ * <p>Zeros are not written but made. The device is asked to give up the space only where a client
+ * did.
  *
  * <p>Whatever fails, the whole batch is written again later: after a failed flush nothing since the
  * last good one can be relied on.
@@ -47,16 +43,9 @@ import org.jspecify.annotations.Nullable;
  * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
  */
 final class WriteBack {
-  /** A batch ends before its size is reached if its keys are for less than 2 KiB each. */
-  static final int KEYS_PER_MIB = 512;
-
-  /** A batch is looked at after each key set. */
-  private static final int MOST_KEYS = WriteBatch.MAX_KEYS - Layout.KSET_MAX_KEYS;
-
   private static final int GATHER_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
 
-  private final CacheMedia media;
   private final PmemRegion region;
   private final SegmentTable segments;
   private final ZeroExtents zeros;
@@ -66,7 +55,14 @@ final class WriteBack {
   private final LogHead log;
   private final DirectWrites direct;
 
-  private final WriteBatch batch = new WriteBatch();
+  private LogBatch batch;
+
+  /** The batch behind it, as far as it has been read. */
+  private LogBatch ahead;
+
+  /** What the batch writes. */
+  private WriteBatch writes;
+
   private final DirtyDataCheck check;
   private final Window window;
   private final AtomicInteger firstErrno = new AtomicInteger();
@@ -84,12 +80,6 @@ final class WriteBack {
   /** Flushes that failed: what direct writes had brought to the device before must come again. */
   private final Events doubts = new Events();
 
-  private long collectedBytes;
-
-  /** Where the batch's keys of zeroed ranges begin, whatever lies over them. */
-  private long[] zeroKeyOffsets = new long[KEYS_PER_MIB];
-
-  private int zeroKeys;
   private final AtomicLong writtenBackBytes = new AtomicLong();
   private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
   private final Parts newest = new Parts();
@@ -105,7 +95,6 @@ final class WriteBack {
       ExtentMap map,
       LogHead log,
       DirectWrites direct) {
-    this.media = media;
     this.region = region;
     this.segments = segments;
     this.zeros = zeros;
@@ -114,6 +103,9 @@ final class WriteBack {
     this.map = map;
     this.log = log;
     this.direct = direct;
+    batch = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
+    ahead = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
+    writes = batch.writes();
     check = new DirtyDataCheck(media, map);
     // A third more than the device works on: when a quarter of it has ended, all is still at work.
     window = new Window(backing.queueDepth() * 4 / 3);
@@ -131,14 +123,16 @@ final class WriteBack {
   int run(Position end, long mostBytes, LongConsumer progress) {
     directKeys.look(direct.entered(), direct.isIdle());
     doubts.look(direct.flushes().failures(), true);
-    Position next = collect(interrupted != null ? interrupted : end, mostBytes);
-    batch.plan();
+    begin(mostBytes);
+    Position last = interrupted != null ? interrupted : end;
+    batch.extend(last, mostBytes, this::markEvents);
+    Position next = batch.end();
     if (!check.passes(batch)) {
       return Errno.EBADMSG; // nothing has been written: the next batch may end elsewhere
     }
     int errno = 0;
-    if (batch.extents() > 0) {
-      errno = writeAll(progress);
+    if (writes.extents() > 0) {
+      errno = writeAll(last, mostBytes, progress);
       errno = errno == 0 ? flush() : errno;
     }
     if (errno == 0 && !doubts.isLast(direct.flushes().failures())) {
@@ -150,9 +144,36 @@ final class WriteBack {
       markClean();
       directKeys.passed();
       doubts.passed();
-      writtenBackBytes.addAndGet(collectedBytes);
+      writtenBackBytes.addAndGet(batch.roomBytes());
     }
     return errno;
+  }
+
+  /**
+   * Begins a batch at dirty_tail: with what the last one has read ahead, unless that is more than
+   * it may be now, or holds keys that are looked for.
+   */
+  private void begin(long mostBytes) {
+    Position dirtyTail = tails.dirtyTail();
+    if (!ahead.suits(dirtyTail, mostBytes) || directKeys.areAwaited() || doubts.areAwaited()) {
+      ahead.clear(dirtyTail);
+    }
+    LogBatch done = batch;
+    batch = ahead;
+    writes = batch.writes();
+    ahead = done;
+    ahead.clear(dirtyTail); // a batch that fails is read again
+    markEvents(dirtyTail);
+  }
+
+  /** Reads the next batch, as far as this one could have gone. */
+  private void lookAhead(Position last, long mostBytes) {
+    ahead.clear(batch.end());
+    try {
+      ahead.extend(last, mostBytes, position -> {});
+    } catch (UserException e) {
+      ahead.clear(batch.end()); // the next batch comes by it, and tells
+    }
   }
 
   /**
@@ -197,6 +218,11 @@ final class WriteBack {
       return count == seen;
     }
 
+    /** Whether a batch must tell where it comes by. */
+    boolean areAwaited() {
+      return lastOnes != null;
+    }
+
     /** Whether keys of such events may lie ahead of dirty_tail. */
     boolean isPending(long count) {
       return count != settled;
@@ -205,25 +231,25 @@ final class WriteBack {
 
   /** What has been brought to the backing device and is still the newest is clean from now on. */
   private void markClean() {
-    for (int extent = 0; extent < batch.extents(); extent++) {
-      if (!batch.hasPlace(extent)) {
+    for (int extent = 0; extent < writes.extents(); extent++) {
+      if (!writes.hasPlace(extent)) {
         continue;
       }
-      long at = batch.offsetBytes(extent);
-      int place = batch.segmentOffsetBytes(extent);
-      for (long end = at + batch.lengthBytes(extent); at < end; ) {
+      long at = writes.offsetBytes(extent);
+      int place = writes.segmentOffsetBytes(extent);
+      for (long end = at + writes.lengthBytes(extent); at < end; ) {
         long subtreeEnd = (at & -ExtentMap.SUBTREE_BYTES) + ExtentMap.SUBTREE_BYTES;
         int length = (int) (Math.min(end, subtreeEnd) - at);
         Subtree subtree = map.subtree(at);
         synchronized (subtree) {
-          subtree.markClean(Extent.ofBytes(at, length, batch.segment(extent), place));
+          subtree.markClean(Extent.ofBytes(at, length, writes.segment(extent), place));
         }
         at += length;
         place += length;
       }
     }
-    for (int key = 0; key < zeroKeys; key++) {
-      Subtree subtree = map.subtree(zeroKeyOffsets[key]);
+    for (int key = 0; key < batch.zeroKeys(); key++) {
+      Subtree subtree = map.subtree(batch.zeroKeyOffset(key));
       synchronized (subtree) {
         if (subtree.cleanZeroKey()) {
           zeros.markClean(subtree);
@@ -239,56 +265,7 @@ final class WriteBack {
 
   /** How much data the last batch took from the log. */
   long batchBytes() {
-    return batch.addedDataBytes();
-  }
-
-  private Position collect(Position end, long mostBytes) {
-    long mostKeys = Math.min((mostBytes >> 20) * KEYS_PER_MIB, MOST_KEYS);
-    batch.clear();
-    LogReader reader = new LogReader(media, tails.dirtyTail(), backing.sizeBytes());
-    collectedBytes = 0;
-    zeroKeys = 0;
-    markEvents(reader.head());
-    while (batch.addedDataBytes() < mostBytes
-        && batch.addedZeroBytes() < WriteBatch.ZERO_BYTES_AT_ONCE
-        && batch.keys() < mostKeys
-        && !reader.head().equals(end)
-        && reader.next()) {
-      Kset kset = reader.kset();
-      for (int key = 0; key < kset.keyCount(); key++) {
-        int segment = kset.keySegment(key);
-        if (kset.keyIsStale(key, segments.generation(segment))) {
-          continue;
-        }
-        if (kset.keyIsClean(key)) {
-          batch.addClean(kset.keyOffset(key), kset.keyLength(key));
-        } else {
-          addDirty(kset, key);
-        }
-      }
-      markEvents(reader.head());
-    }
-    return reader.head();
-  }
-
-  private void addDirty(Kset kset, int key) {
-    long offset = kset.keyOffset(key);
-    int length = kset.keyLength(key);
-    int segment = kset.keySegment(key);
-    int place = kset.keySegmentOffset(key);
-    collectedBytes += zeros.roomBytes(segment, place, length);
-    check.expect(batch.keys(), kset.keyDataCrc(key));
-    if (zeros.holds(segment, place)) {
-      batch.addZeros(offset, length, place == SharedZeros.UNMAPPED_AT);
-      if (zeroKeys == zeroKeyOffsets.length) {
-        zeroKeyOffsets = Arrays.copyOf(zeroKeyOffsets, 2 * zeroKeys);
-      }
-      zeroKeyOffsets[zeroKeys++] = offset;
-    } else if (SharedZeros.areMuch(region.view(), segments.dataOffset(segment) + place, length)) {
-      batch.addZeroData(offset, length, segment, place);
-    } else {
-      batch.add(offset, length, segment, place);
-    }
+    return writes.addedDataBytes();
   }
 
   private void markEvents(Position position) {
@@ -296,29 +273,30 @@ final class WriteBack {
     doubts.at(position);
   }
 
-  private int writeAll(LongConsumer progress) {
+  private int writeAll(Position last, long mostBytes, LongConsumer progress) {
     firstErrno.set(0);
     endedBytes.set(0);
     long toldBytes = 0;
-    for (int extent = 0; extent < batch.extents() && firstErrno.get() == 0; ) {
-      int end = gatherable(extent);
-      long from = batch.offsetBytes(extent);
-      long bytes = batch.offsetBytes(end - 1) + batch.lengthBytes(end - 1) - from;
+    for (int extent = 0; extent < writes.extents() && firstErrno.get() == 0; ) {
+      int next = gatherable(extent);
+      long from = writes.offsetBytes(extent);
+      long bytes = writes.offsetBytes(next - 1) + writes.lengthBytes(next - 1) - from;
       DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
       window.enter();
       toldBytes = tell(progress, toldBytes);
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
-        writeNewest(extent, end, turn);
-      } else if (batch.isZeros(extent)) {
+        writeNewest(extent, next, turn);
+      } else if (writes.isZeros(extent)) {
         writeZeros(extent, turn);
-      } else if (end == extent + 1) {
+      } else if (next == extent + 1) {
         writeExtent(extent, turn);
       } else {
-        writeGathered(extent, end, turn);
+        writeGathered(extent, next, turn);
       }
-      extent = end;
+      extent = next;
     }
+    lookAhead(last, mostBytes);
     boolean more;
     do {
       more = window.awaitSome();
@@ -330,9 +308,9 @@ final class WriteBack {
   /** Tells of what has been written since the last time; returns how much that is in all. */
   private long tell(LongConsumer progress, long toldBytes) {
     // What was overwritten within the batch is done with as well.
-    long dataBytes = Math.max(1, batch.bytes() - batch.zeroBytes());
+    long dataBytes = Math.max(1, writes.bytes() - writes.zeroBytes());
     double done = Math.min(1, (double) endedBytes.get() / dataBytes);
-    long nowBytes = (long) (done * collectedBytes);
+    long nowBytes = (long) (done * batch.roomBytes());
     if (nowBytes > toldBytes) {
       progress.accept(nowBytes - toldBytes);
     }
@@ -342,12 +320,12 @@ final class WriteBack {
   /** Behind the last of the adjoining extents from this one on that fit a buffer together. */
   private int gatherable(int first) {
     int end = first + 1;
-    long bytes = batch.lengthBytes(first);
-    while (!batch.isZeros(first)
-        && end < batch.runEnd(first)
-        && !batch.isZeros(end)
-        && bytes + batch.lengthBytes(end) <= GATHER_BYTES) {
-      bytes += batch.lengthBytes(end);
+    long bytes = writes.lengthBytes(first);
+    while (!writes.isZeros(first)
+        && end < writes.runEnd(first)
+        && !writes.isZeros(end)
+        && bytes + writes.lengthBytes(end) <= GATHER_BYTES) {
+      bytes += writes.lengthBytes(end);
       end++;
     }
     return end;
@@ -360,18 +338,18 @@ final class WriteBack {
           requestEnded(errno, 0);
         };
     backing.zero(
-        batch.offsetBytes(extent), batch.lengthBytes(extent), batch.mayUnmap(extent), done);
+        writes.offsetBytes(extent), writes.lengthBytes(extent), writes.mayUnmap(extent), done);
   }
 
   private void writeExtent(int extent, DeviceOrder.Turn turn) {
     long address = region.address() + place(extent);
-    int length = batch.lengthBytes(extent);
+    int length = writes.lengthBytes(extent);
     Completion done =
         errno -> {
           direct.order().leave(turn);
           requestEnded(errno, length);
         };
-    backing.write(batch.offsetBytes(extent), length, address, done);
+    backing.write(writes.offsetBytes(extent), length, address, done);
   }
 
   /**
@@ -384,7 +362,7 @@ final class WriteBack {
     int writtenBytes = 0;
     int allBytes = 0;
     for (int extent = first; extent < end; extent++) {
-      allBytes += batch.lengthBytes(extent);
+      allBytes += writes.lengthBytes(extent);
       findNewest(extent);
       for (int part = 0; part < newest.size(); part++) {
         int length = newest.lengthBytes(part);
@@ -396,11 +374,11 @@ final class WriteBack {
               requestEnded(errno, length);
               leaveAfterLast(parts, turn);
             };
-        if (batch.hasPlace(extent)) {
+        if (writes.hasPlace(extent)) {
           long address = region.address() + newest.place(part);
           backing.write(newest.offsetBytes(part), length, address, done);
         } else {
-          backing.zero(newest.offsetBytes(part), length, batch.mayUnmap(extent), done);
+          backing.zero(newest.offsetBytes(part), length, writes.mayUnmap(extent), done);
         }
       }
     }
@@ -417,18 +395,18 @@ final class WriteBack {
   /** Finds the parts of an extent that are the newest of their bytes and not yet on the device. */
   private void findNewest(int extent) {
     newest.clear();
-    long at = batch.offsetBytes(extent);
-    long end = at + batch.lengthBytes(extent);
-    int place = batch.segmentOffsetBytes(extent);
+    long at = writes.offsetBytes(extent);
+    long end = at + writes.lengthBytes(extent);
+    int place = writes.segmentOffsetBytes(extent);
     boolean trusted = !doubts.isPending(direct.flushes().failures());
     while (at < end) {
       long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
       int length = (int) (Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES) - at);
-      boolean shared = !batch.hasPlace(extent);
+      boolean shared = !writes.hasPlace(extent);
       long wanted =
           shared
               ? Extent.ofBytes(at, length, 0, 0)
-              : Extent.ofBytes(at, length, batch.segment(extent), place);
+              : Extent.ofBytes(at, length, writes.segment(extent), place);
       extents.clear();
       Subtree subtree = map.subtree(at);
       synchronized (subtree) {
@@ -454,8 +432,8 @@ final class WriteBack {
     int length = 0;
     try {
       for (int extent = first; extent < end; extent++) {
-        PmemReads.copy(region.view(), place(extent), buffer, length, batch.lengthBytes(extent));
-        length += batch.lengthBytes(extent);
+        PmemReads.copy(region.view(), place(extent), buffer, length, writes.lengthBytes(extent));
+        length += writes.lengthBytes(extent);
       }
     } catch (PoisonedMemoryException e) {
       giveBuffer(buffer);
@@ -470,11 +448,11 @@ final class WriteBack {
           direct.order().leave(turn);
           requestEnded(errno, written);
         };
-    backing.write(batch.offsetBytes(first), length, buffer.address(), done);
+    backing.write(writes.offsetBytes(first), length, buffer.address(), done);
   }
 
   private long place(int extent) {
-    return segments.dataOffset(batch.segment(extent)) + batch.segmentOffsetBytes(extent);
+    return segments.dataOffset(writes.segment(extent)) + writes.segmentOffsetBytes(extent);
   }
 
   private void requestEnded(int errno, int lengthBytes) {

@@ -1,6 +1,7 @@
 package jpcache.cache;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
@@ -16,7 +17,9 @@ import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
+import jpcache.media.Kset;
 import jpcache.media.MediaBuilder;
+import jpcache.media.MediaException;
 import jpcache.media.MediaFormatter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
@@ -365,5 +368,111 @@ class WriteBackTest {
     assertEquals(Errno.EIO, errno[0]);
     backing.fail(request -> 0);
     assertEquals(List.of(new Write(0, BLOCK), new Flush()), requestsOfNextBatch());
+  }
+
+  // ---- the next batch, read ahead ----
+
+  private int writeBackMib(int mostMib) {
+    return writeBack.run(logEnd(), (long) mostMib << 20, bytes -> {});
+  }
+
+  /** A MiB each, whose values are those letters; returns where the second one's keys begin. */
+  private Position writeMibs(String values) {
+    write(0, 1 << 20, values.charAt(0));
+    Position second = logEnd();
+    for (int i = 1; i < values.length(); i++) {
+      write((long) i << 20, 1 << 20, values.charAt(i));
+    }
+    return second;
+  }
+
+  private MemorySegment logAt(Position position) {
+    long segment = cache.segments().dataOffset(position.cacheSegment());
+    return region.writable().asSlice(segment + position.offsetBytes(), Kset.sizeBytes(1));
+  }
+
+  @Test
+  void theNextBatchIsReadWhileTheDeviceWorksOnThisOne() throws Exception {
+    Position second = writeMibs("ab");
+    backing.hold();
+    Thread batch = Thread.ofPlatform().start(() -> writeBackMib(1));
+    awaitRequests(1);
+    awaitWaiting(batch);
+    logAt(second).fill((byte) 0); // who reads it now finds no more
+    backing.release();
+    batch.join();
+    assertEquals(second, cache.tails().dirtyTail());
+
+    backing.forgetRequests();
+    assertEquals(0, writeBackMib(1));
+    assertEquals(List.of(new Write(1 << 20, 1 << 20), new Flush()), backing.requests());
+    assertEquals(logEnd(), cache.tails().dirtyTail());
+    assertEquals('b', backing.at(1 << 20));
+  }
+
+  @Test
+  void aBatchIsAsLargeAsIsAskedWhateverWasReadAhead() {
+    writeMibs("abcdefg");
+    assertEquals(0, writeBackMib(2));
+    backing.forgetRequests();
+    assertEquals(0, writeBackMib(1));
+    assertEquals(List.of(new Write(2 << 20, 1 << 20), new Flush()), backing.requests());
+    backing.forgetRequests();
+    assertEquals(0, writeBackMib(3));
+    assertEquals(
+        List.of(
+            new Write(3 << 20, 1 << 20),
+            new Write(4 << 20, 1 << 20),
+            new Write(5 << 20, 1 << 20),
+            new Flush()),
+        backing.requests());
+  }
+
+  @Test
+  void afterAFailureWhatWasReadAheadWaitsForTheBatchThatFailed() {
+    Position second = writeMibs("abc");
+    backing.fail(request -> request instanceof Flush ? Errno.EIO : 0);
+    assertEquals(Errno.EIO, writeBackMib(1));
+    backing.fail(request -> 0);
+    backing.forgetRequests();
+    assertEquals(0, writeBackMib(1));
+    assertEquals(List.of(new Write(0, 1 << 20), new Flush()), backing.requests());
+    assertEquals(second, cache.tails().dirtyTail());
+  }
+
+  @Test
+  void aDamagedLogBehindTheBatchIsTheNextOnesFailure() {
+    Position second = writeMibs("ab");
+    Kset outside = new Kset();
+    outside.clear();
+    outside.append(DEVICE_BYTES, BLOCK, 0, 0, 0, 0, 0);
+    outside.seal();
+    logAt(second)
+        .copyFrom(MemorySegment.ofAddress(outside.address()).reinterpret(Kset.sizeBytes(1)));
+    assertEquals(0, writeBackMib(1));
+    assertEquals(second, cache.tails().dirtyTail());
+    assertThrows(MediaException.class, () -> writeBackMib(1));
+    assertThrows(MediaException.class, () -> writeBackMib(1));
+    assertEquals(second, cache.tails().dirtyTail());
+  }
+
+  /** What only direct writes ask for, a look at whether there is anything newer, ends with them. */
+  @Test
+  void directWritesAreDoneWithAlsoWhenTheirKeysWereReadAhead() {
+    write(0, 1 << 20, 'a');
+    cache.setMode(CacheMode.WRITE_THROUGH);
+    write(2 << 20, BLOCK, 'b');
+    assertEquals(0, writeBackMib(1));
+    assertEquals(0, writeBackMib(1));
+    assertEquals(logEnd(), cache.tails().dirtyTail());
+
+    cache.setMode(CacheMode.WRITE_BACK);
+    write(3 << 20, BLOCK, 'c');
+    Position middle = logEnd();
+    write(3 << 20, BLOCK, 'd');
+    backing.forgetRequests();
+    assertEquals(0, writeBack.run(middle, BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(List.of(new Write(3 << 20, BLOCK), new Flush()), backing.requests());
+    assertEquals('c', backing.at(3 << 20));
   }
 }
