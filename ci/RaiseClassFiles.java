@@ -26,6 +26,19 @@ import java.util.jar.JarOutputStream;
  * class then does not pass verification. The copy's comment says what was done to it.
  */
 final class RaiseClassFiles {
+  private static final ClassTransform VERSION =
+      (to, element) -> {
+        if (element instanceof ClassFileVersion) {
+          to.withVersion(ClassFile.JAVA_8_VERSION, 0);
+        } else {
+          to.with(element);
+        }
+      };
+
+  /** Code that is not taken as it is gets new stack maps. */
+  private static final ClassTransform RAISE =
+      VERSION.andThen(ClassTransform.transformingMethodBodies(CodeTransform.ACCEPT_ALL));
+
   private final JarFile from;
   private final ClassFile format;
 
@@ -61,16 +74,7 @@ final class RaiseClassFiles {
     if (old.majorVersion() >= ClassFile.JAVA_8_VERSION) {
       return bytes;
     }
-    ClassTransform code = ClassTransform.transformingMethodBodies(CodeTransform.ACCEPT_ALL);
-    ClassTransform version =
-        (to, element) -> {
-          if (element instanceof ClassFileVersion) {
-            to.withVersion(ClassFile.JAVA_8_VERSION, 0);
-          } else {
-            to.with(element);
-          }
-        };
-    byte[] raised = format.transformClass(old, version.andThen(code));
+    byte[] raised = format.transformClass(old, RAISE);
     for (VerifyError error : format.verify(raised)) {
       throw new IOException(entry.getName() + ": " + error.getMessage());
     }

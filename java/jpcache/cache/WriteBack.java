@@ -60,9 +60,6 @@ final class WriteBack {
   /** The batch behind it, as far as it has been read. */
   private LogBatch ahead;
 
-  /** What the batch writes. */
-  private WriteBatch writes;
-
   private final DirtyDataCheck check;
   private final Window window;
   private final AtomicInteger firstErrno = new AtomicInteger();
@@ -105,7 +102,6 @@ final class WriteBack {
     this.direct = direct;
     batch = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
     ahead = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
-    writes = batch.writes();
     check = new DirtyDataCheck(media, map);
     // A third more than the device works on: when a quarter of it has ended, all is still at work.
     window = new Window(backing.queueDepth() * 4 / 3);
@@ -131,7 +127,7 @@ final class WriteBack {
       return Errno.EBADMSG; // nothing has been written: the next batch may end elsewhere
     }
     int errno = 0;
-    if (writes.extents() > 0) {
+    if (writes().extents() > 0) {
       errno = writeAll(last, mostBytes, progress);
       errno = errno == 0 ? flush() : errno;
     }
@@ -160,7 +156,6 @@ final class WriteBack {
     }
     LogBatch done = batch;
     batch = ahead;
-    writes = batch.writes();
     ahead = done;
     ahead.clear(dirtyTail); // a batch that fails is read again
     markEvents(dirtyTail);
@@ -231,18 +226,18 @@ final class WriteBack {
 
   /** What has been brought to the backing device and is still the newest is clean from now on. */
   private void markClean() {
-    for (int extent = 0; extent < writes.extents(); extent++) {
-      if (!writes.hasPlace(extent)) {
+    for (int extent = 0; extent < writes().extents(); extent++) {
+      if (!writes().hasPlace(extent)) {
         continue;
       }
-      long at = writes.offsetBytes(extent);
-      int place = writes.segmentOffsetBytes(extent);
-      for (long end = at + writes.lengthBytes(extent); at < end; ) {
+      long at = writes().offsetBytes(extent);
+      int place = writes().segmentOffsetBytes(extent);
+      for (long end = at + writes().lengthBytes(extent); at < end; ) {
         long subtreeEnd = (at & -ExtentMap.SUBTREE_BYTES) + ExtentMap.SUBTREE_BYTES;
         int length = (int) (Math.min(end, subtreeEnd) - at);
         Subtree subtree = map.subtree(at);
         synchronized (subtree) {
-          subtree.markClean(Extent.ofBytes(at, length, writes.segment(extent), place));
+          subtree.markClean(Extent.ofBytes(at, length, writes().segment(extent), place));
         }
         at += length;
         place += length;
@@ -258,6 +253,11 @@ final class WriteBack {
     }
   }
 
+  /** What the batch is to write. */
+  private WriteBatch writes() {
+    return batch.writes();
+  }
+
   /** How many bytes of keys have been brought to the backing device, or need not be any more. */
   long writtenBackBytes() {
     return writtenBackBytes.get();
@@ -265,7 +265,7 @@ final class WriteBack {
 
   /** How much data the last batch took from the log. */
   long batchBytes() {
-    return writes.addedDataBytes();
+    return writes().addedDataBytes();
   }
 
   private void markEvents(Position position) {
@@ -277,17 +277,17 @@ final class WriteBack {
     firstErrno.set(0);
     endedBytes.set(0);
     long toldBytes = 0;
-    for (int extent = 0; extent < writes.extents() && firstErrno.get() == 0; ) {
+    for (int extent = 0; extent < writes().extents() && firstErrno.get() == 0; ) {
       int next = gatherable(extent);
-      long from = writes.offsetBytes(extent);
-      long bytes = writes.offsetBytes(next - 1) + writes.lengthBytes(next - 1) - from;
+      long from = writes().offsetBytes(extent);
+      long bytes = writes().offsetBytes(next - 1) + writes().lengthBytes(next - 1) - from;
       DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
       window.enter();
       toldBytes = tell(progress, toldBytes);
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
         writeNewest(extent, next, turn);
-      } else if (writes.isZeros(extent)) {
+      } else if (writes().isZeros(extent)) {
         writeZeros(extent, turn);
       } else if (next == extent + 1) {
         writeExtent(extent, turn);
@@ -308,7 +308,7 @@ final class WriteBack {
   /** Tells of what has been written since the last time; returns how much that is in all. */
   private long tell(LongConsumer progress, long toldBytes) {
     // What was overwritten within the batch is done with as well.
-    long dataBytes = Math.max(1, writes.bytes() - writes.zeroBytes());
+    long dataBytes = Math.max(1, writes().bytes() - writes().zeroBytes());
     double done = Math.min(1, (double) endedBytes.get() / dataBytes);
     long nowBytes = (long) (done * batch.roomBytes());
     if (nowBytes > toldBytes) {
@@ -320,12 +320,12 @@ final class WriteBack {
   /** Behind the last of the adjoining extents from this one on that fit a buffer together. */
   private int gatherable(int first) {
     int end = first + 1;
-    long bytes = writes.lengthBytes(first);
-    while (!writes.isZeros(first)
-        && end < writes.runEnd(first)
-        && !writes.isZeros(end)
-        && bytes + writes.lengthBytes(end) <= GATHER_BYTES) {
-      bytes += writes.lengthBytes(end);
+    long bytes = writes().lengthBytes(first);
+    while (!writes().isZeros(first)
+        && end < writes().runEnd(first)
+        && !writes().isZeros(end)
+        && bytes + writes().lengthBytes(end) <= GATHER_BYTES) {
+      bytes += writes().lengthBytes(end);
       end++;
     }
     return end;
@@ -338,18 +338,21 @@ final class WriteBack {
           requestEnded(errno, 0);
         };
     backing.zero(
-        writes.offsetBytes(extent), writes.lengthBytes(extent), writes.mayUnmap(extent), done);
+        writes().offsetBytes(extent),
+        writes().lengthBytes(extent),
+        writes().mayUnmap(extent),
+        done);
   }
 
   private void writeExtent(int extent, DeviceOrder.Turn turn) {
     long address = region.address() + place(extent);
-    int length = writes.lengthBytes(extent);
+    int length = writes().lengthBytes(extent);
     Completion done =
         errno -> {
           direct.order().leave(turn);
           requestEnded(errno, length);
         };
-    backing.write(writes.offsetBytes(extent), length, address, done);
+    backing.write(writes().offsetBytes(extent), length, address, done);
   }
 
   /**
@@ -362,7 +365,7 @@ final class WriteBack {
     int writtenBytes = 0;
     int allBytes = 0;
     for (int extent = first; extent < end; extent++) {
-      allBytes += writes.lengthBytes(extent);
+      allBytes += writes().lengthBytes(extent);
       findNewest(extent);
       for (int part = 0; part < newest.size(); part++) {
         int length = newest.lengthBytes(part);
@@ -374,11 +377,11 @@ final class WriteBack {
               requestEnded(errno, length);
               leaveAfterLast(parts, turn);
             };
-        if (writes.hasPlace(extent)) {
+        if (writes().hasPlace(extent)) {
           long address = region.address() + newest.place(part);
           backing.write(newest.offsetBytes(part), length, address, done);
         } else {
-          backing.zero(newest.offsetBytes(part), length, writes.mayUnmap(extent), done);
+          backing.zero(newest.offsetBytes(part), length, writes().mayUnmap(extent), done);
         }
       }
     }
@@ -395,18 +398,18 @@ final class WriteBack {
   /** Finds the parts of an extent that are the newest of their bytes and not yet on the device. */
   private void findNewest(int extent) {
     newest.clear();
-    long at = writes.offsetBytes(extent);
-    long end = at + writes.lengthBytes(extent);
-    int place = writes.segmentOffsetBytes(extent);
+    long at = writes().offsetBytes(extent);
+    long end = at + writes().lengthBytes(extent);
+    int place = writes().segmentOffsetBytes(extent);
     boolean trusted = !doubts.isPending(direct.flushes().failures());
     while (at < end) {
       long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
       int length = (int) (Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES) - at);
-      boolean shared = !writes.hasPlace(extent);
+      boolean shared = !writes().hasPlace(extent);
       long wanted =
           shared
               ? Extent.ofBytes(at, length, 0, 0)
-              : Extent.ofBytes(at, length, writes.segment(extent), place);
+              : Extent.ofBytes(at, length, writes().segment(extent), place);
       extents.clear();
       Subtree subtree = map.subtree(at);
       synchronized (subtree) {
@@ -432,8 +435,8 @@ final class WriteBack {
     int length = 0;
     try {
       for (int extent = first; extent < end; extent++) {
-        PmemReads.copy(region.view(), place(extent), buffer, length, writes.lengthBytes(extent));
-        length += writes.lengthBytes(extent);
+        PmemReads.copy(region.view(), place(extent), buffer, length, writes().lengthBytes(extent));
+        length += writes().lengthBytes(extent);
       }
     } catch (PoisonedMemoryException e) {
       giveBuffer(buffer);
@@ -448,11 +451,11 @@ final class WriteBack {
           direct.order().leave(turn);
           requestEnded(errno, written);
         };
-    backing.write(writes.offsetBytes(first), length, buffer.address(), done);
+    backing.write(writes().offsetBytes(first), length, buffer.address(), done);
   }
 
   private long place(int extent) {
-    return segments.dataOffset(writes.segment(extent)) + writes.segmentOffsetBytes(extent);
+    return segments.dataOffset(writes().segment(extent)) + writes().segmentOffsetBytes(extent);
   }
 
   private void requestEnded(int errno, int lengthBytes) {
