@@ -1,52 +1,60 @@
 package jpcache.extent;
 
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.stream.IntStream;
+import java.util.List;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.ForkJoinTask;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * Puts very many extents into a map: the result is as if each had been inserted in turn, and it is
  * there much sooner.
  *
- * <p>Keys of a log jump from subtree to subtree, so that each insertion waits for memory. Here a
- * chunk of them is collected and dealt out to buckets by subtree; then the buckets are inserted,
- * one at a time on each core. Extents of one subtree are in one bucket, in the order in which they
- * came, and nothing else needs an order.
+ * <p>Keys of a log jump from subtree to subtree, so that each insertion waits for memory. Here they
+ * are dealt out to buckets by subtree, a chunk of them at a time, and while one chunk is dealt out
+ * the buckets of the last are emptied into the map, one at a time on each core. Extents of one
+ * subtree are in one bucket, in the order in which they came, and nothing else needs an order. A
+ * subtree that gets many is made anew from an {@link Overlay} of what it had and what came.
  *
  * <pre>
  *   came      a1 c1 b1 a2 b2 c2 a3
- *   buckets   a1 a2 a3 | b1 b2 | c1 c2        one subtree may not be in two
+ *   buckets   a1 a2 a3 | c1 b1 b2 c2          one subtree may not be in two
+ *   groups    a1 a2 a3 | b1 b2 | c1 c2        each is inserted, or laid over its subtree
  * </pre>
  *
  * <p>For one thread, while nobody else uses the map. {@link #finish} ends it.
  */
 public final class BulkLoad {
-  private static final int FIRST_CAPACITY = 1 << 12;
-
-  /** Large enough that many extents of a chunk share a subtree, and 32 MiB. */
+  /** Large enough that many extents of a chunk share a subtree; 16 MiB, twice. */
   private static final int CHUNK = 1 << 20;
 
-  /** A bucket's subtrees should fit a core's cache, and there should be many for each core. */
-  private static final int BUCKETS = 1 << 11;
+  /** Fewer are inserted sooner than others are told to help. */
+  private static final int MIN_SHARED = 1 << 14;
+
+  /** As many as a processor can write to by turns and still have the next place of each at hand. */
+  private static final int BUCKETS = 1 << 5;
+
+  /** Extents that a bucket makes room for at a time. */
+  private static final int BLOCK = 1 << 9;
+
+  /** Of a bucket: up to 256 GiB of the device, each is one subtree. */
+  private static final int GROUPS = 1 << 11;
+
+  /** With fewer new extents than this it costs more to lay a full subtree's over each other. */
+  private static final int MIN_OVERLAY = 64;
 
   /** The bit that no extent has: what it covers goes, and nothing comes. */
   private static final long NOTHING = Long.MIN_VALUE;
 
   private final ExtentMap map;
-  private int size;
-
-  // In the order in which they came.
-  private int[] subtrees = new int[FIRST_CAPACITY];
-  private long[] extents = new long[FIRST_CAPACITY];
-  private int[] dataCrcs = new int[FIRST_CAPACITY];
-
-  // By bucket.
-  private int[] dealtSubtrees = {};
-  private long[] dealtExtents = {};
-  private int[] dealtCrcs = {};
-  private final int[] bucketEnds = new int[BUCKETS];
+  private Chunk chunk;
+  private Chunk last;
 
   public BulkLoad(ExtentMap map) {
     this.map = map;
+    chunk = new Chunk();
+    last = new Chunk();
   }
 
   /**
@@ -56,19 +64,10 @@ public final class BulkLoad {
    * @param dataCrc as for {@link Subtree#insert}
    */
   public void add(long offset, long extent, int dataCrc) {
-    if (size == extents.length) {
-      if (size == CHUNK) {
-        insertAll();
-      } else {
-        subtrees = Arrays.copyOf(subtrees, 2 * size);
-        extents = Arrays.copyOf(extents, 2 * size);
-        dataCrcs = Arrays.copyOf(dataCrcs, 2 * size);
-      }
+    chunk.add((int) (offset >>> ExtentMap.SUBTREE_SHIFT), extent, dataCrc);
+    if (chunk.size == CHUNK) {
+      insertChunk();
     }
-    subtrees[size] = (int) (offset >>> ExtentMap.SUBTREE_SHIFT);
-    extents[size] = extent;
-    dataCrcs[size] = dataCrc;
-    size++;
   }
 
   /** Takes out what has been added so far of where an extent is. */
@@ -78,54 +77,187 @@ public final class BulkLoad {
 
   /** All that were added are in the map when this returns. */
   public void finish() {
-    insertAll();
+    insertChunk();
+    last.finish();
   }
 
-  private void insertAll() {
-    deal();
-    IntStream.range(0, BUCKETS).parallel().forEach(this::insertBucket);
-    size = 0;
+  private void insertChunk() {
+    last.finish();
+    Chunk full = chunk;
+    chunk = last;
+    last = full;
+    full.begin();
   }
 
-  /** A counting sort: it keeps the order within a bucket. */
-  private void deal() {
-    if (dealtExtents.length < size) {
-      dealtSubtrees = new int[extents.length];
-      dealtExtents = new long[extents.length];
-      dealtCrcs = new int[extents.length];
-    }
-    Arrays.fill(bucketEnds, 0);
-    for (int i = 0; i < size; i++) {
-      bucketEnds[bucket(subtrees[i])]++;
-    }
-    int end = 0;
-    for (int bucket = 0; bucket < BUCKETS; bucket++) {
-      int count = bucketEnds[bucket];
-      bucketEnds[bucket] = end; // where it begins; dealing moves it to where it ends
-      end += count;
-    }
-    for (int i = 0; i < size; i++) {
-      int at = bucketEnds[bucket(subtrees[i])]++;
-      dealtSubtrees[at] = subtrees[i];
-      dealtExtents[at] = extents[i];
-      dealtCrcs[at] = dataCrcs[i];
-    }
-  }
+  /**
+   * The extents of a bucket, in the order in which they came: two longs for each, the second with
+   * the subtree above the checksum. They are side by side, since the processor has to fetch each
+   * place of memory that is written to.
+   */
+  private static final class Bucket {
+    private final List<long[]> blocks = new ArrayList<>();
+    private long[] block = {};
+    private int size;
 
-  private static int bucket(int subtree) {
-    return subtree & (BUCKETS - 1);
-  }
-
-  private void insertBucket(int bucket) {
-    int begin = bucket == 0 ? 0 : bucketEnds[bucket - 1];
-    for (int i = begin; i < bucketEnds[bucket]; i++) {
-      Subtree subtree = map.subtree((long) dealtSubtrees[i] << ExtentMap.SUBTREE_SHIFT);
-      long extent = dealtExtents[i];
-      if (extent < 0) {
-        subtree.clear(Extent.start(extent & ~NOTHING), Extent.end(extent & ~NOTHING));
-      } else {
-        subtree.insert(extent, dealtCrcs[i]);
+    void add(int subtree, long extent, int dataCrc) {
+      int at = size % BLOCK;
+      if (at == 0) {
+        nextBlock();
       }
+      block[2 * at] = extent;
+      block[2 * at + 1] = (long) subtree << Integer.SIZE | Integer.toUnsignedLong(dataCrc);
+      size++;
+    }
+
+    private void nextBlock() {
+      int index = size / BLOCK;
+      if (index == blocks.size()) {
+        blocks.add(new long[2 * BLOCK]);
+      }
+      block = blocks.get(index);
+    }
+  }
+
+  private final class Chunk {
+    private final Bucket[] buckets = new Bucket[BUCKETS];
+    private final AtomicInteger next = new AtomicInteger();
+    private final List<ForkJoinTask<?>> helpers = new ArrayList<>();
+    private int size;
+
+    Chunk() {
+      Arrays.setAll(buckets, bucket -> new Bucket());
+    }
+
+    void add(int subtree, long extent, int dataCrc) {
+      buckets[subtree & (BUCKETS - 1)].add(subtree, extent, dataCrc);
+      size++;
+    }
+
+    /** Has other threads insert it. */
+    void begin() {
+      next.set(0);
+      for (int i = 1; i < Runtime.getRuntime().availableProcessors() && size >= MIN_SHARED; i++) {
+        helpers.add(ForkJoinPool.commonPool().submit(this::insertBuckets));
+      }
+    }
+
+    /** Helps them; then it is empty. */
+    void finish() {
+      if (size > 0) {
+        insertBuckets();
+        helpers.forEach(ForkJoinTask::join);
+        helpers.clear();
+        size = 0;
+      }
+    }
+
+    private void insertBuckets() {
+      BucketInsertion insertion = new BucketInsertion();
+      for (int i = next.getAndIncrement(); i < BUCKETS; i = next.getAndIncrement()) {
+        insertion.insert(buckets[i]);
+        buckets[i].size = 0;
+      }
+    }
+  }
+
+  /** Puts one bucket after another into the map, on one of the threads. */
+  private final class BucketInsertion {
+    private final Overlay overlay = new Overlay();
+    private final ExtentList parts = new ExtentList();
+    private final int[] groupEnds = new int[GROUPS];
+    private long[] grouped = {};
+
+    void insert(Bucket bucket) {
+      group(bucket);
+      int begin = 0;
+      for (int end : groupEnds) {
+        if (worthOverlaying(begin, end)) {
+          overlay(begin, end);
+        } else {
+          insert(begin, end);
+        }
+        begin = end;
+      }
+    }
+
+    /** A counting sort: it keeps the order within a group. */
+    private void group(Bucket bucket) {
+      if (grouped.length < 2 * bucket.size) {
+        grouped = new long[2 * Integer.highestOneBit(2 * bucket.size)];
+      }
+      Arrays.fill(groupEnds, 0);
+      for (int i = 0; i < bucket.size; i++) {
+        groupEnds[groupOf(bucket.blocks.get(i / BLOCK)[2 * (i % BLOCK) + 1])]++;
+      }
+      int end = 0;
+      for (int group = 0; group < GROUPS; group++) {
+        int count = groupEnds[group];
+        groupEnds[group] = end; // where it begins; what follows moves it to where it ends
+        end += count;
+      }
+      for (int i = 0; i < bucket.size; i++) {
+        long[] block = bucket.blocks.get(i / BLOCK);
+        long second = block[2 * (i % BLOCK) + 1];
+        int at = groupEnds[groupOf(second)]++;
+        grouped[2 * at] = block[2 * (i % BLOCK)];
+        grouped[2 * at + 1] = second;
+      }
+    }
+
+    private static int groupOf(long second) {
+      return (int) (second >>> Integer.SIZE) / BUCKETS % GROUPS;
+    }
+
+    private boolean worthOverlaying(int begin, int end) {
+      if (end - begin < MIN_OVERLAY) {
+        return false;
+      }
+      for (int i = begin; i < end; i++) {
+        if (subtreeIndex(i) != subtreeIndex(begin)) {
+          return false;
+        }
+      }
+      return true;
+    }
+
+    private void overlay(int begin, int end) {
+      Subtree subtree = subtree(begin);
+      for (int i = end - 1; i >= begin; i--) {
+        long extent = grouped[2 * i];
+        if (extent < 0) {
+          overlay.cover(extent & ~NOTHING);
+        } else {
+          overlay.add(subtree.entered(extent), (int) grouped[2 * i + 1]);
+        }
+      }
+      parts.clear();
+      subtree.overlaps(0, Extent.SUBTREE_SECTORS, parts);
+      for (int i = 0; i < parts.size(); i++) {
+        overlay.add(parts.get(i), parts.dataCrc(i));
+      }
+      parts.clear();
+      overlay.drainTo(parts);
+      subtree.replaceAll(parts);
+    }
+
+    private void insert(int begin, int end) {
+      for (int i = begin; i < end; i++) {
+        long extent = grouped[2 * i];
+        if (extent < 0) {
+          extent &= ~NOTHING;
+          subtree(i).clear(Extent.start(extent), Extent.end(extent));
+        } else {
+          subtree(i).insert(extent, (int) grouped[2 * i + 1]);
+        }
+      }
+    }
+
+    private int subtreeIndex(int i) {
+      return (int) (grouped[2 * i + 1] >>> Integer.SIZE);
+    }
+
+    private Subtree subtree(int i) {
+      return map.subtree((long) subtreeIndex(i) << ExtentMap.SUBTREE_SHIFT);
     }
   }
 }

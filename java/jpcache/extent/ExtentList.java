@@ -28,6 +28,20 @@ public final class ExtentList {
     size = 0;
   }
 
+  /** Those from one index to another, at the begin of an array with room for more. */
+  long[] copyOf(int from, int to, int capacity) {
+    long[] copy = new long[capacity];
+    System.arraycopy(extents, from, copy, 0, to - from);
+    return copy;
+  }
+
+  /** The checksums of the same. */
+  int[] copyOfCrcs(int from, int to, int capacity) {
+    int[] copy = new int[capacity];
+    System.arraycopy(dataCrcs, from, copy, 0, to - from);
+    return copy;
+  }
+
   void add(long extent, int dataCrc) {
     if (size == extents.length) {
       extents = Arrays.copyOf(extents, 2 * size);

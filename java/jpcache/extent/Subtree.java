@@ -42,6 +42,9 @@ public final class Subtree {
 
   private static final int LEAF_MIN_CAPACITY = 4;
 
+  /** As full as leaves are on an average that were filled at random. */
+  private static final int LEAF_FILL = LEAF_MAX * 3 / 4;
+
   /** An insertion adds this many extents at the most: one that lies inside another splits it. */
   private static final int MAX_GROWTH = 2;
 
@@ -187,11 +190,32 @@ public final class Subtree {
    */
   public void insert(long extent, int dataCrc) {
     beginChange();
-    splice(
-        Extent.start(extent),
-        Extent.end(extent),
-        keepsCrcs ? Extent.whole(extent) : extent,
-        dataCrc);
+    splice(Extent.start(extent), Extent.end(extent), entered(extent), dataCrc);
+    endChange();
+  }
+
+  /** What the extent of a key is here, as long as nothing covers a part of it. */
+  long entered(long extent) {
+    return keepsCrcs ? Extent.whole(extent) : extent;
+  }
+
+  /** Has these extents, ordered and disjoint, in place of all that it has. */
+  void replaceAll(ExtentList extents) {
+    beginChange();
+    leafCount = Math.max(1, Math.ceilDiv(extents.size(), LEAF_FILL));
+    tops = new int[leafCount];
+    leaves = new long[leafCount][];
+    dataCrcs = new int[keepsCrcs ? leafCount : 0][];
+    int from = 0;
+    for (int leaf = 0; leaf < leafCount; leaf++) {
+      int to = (leaf + 1) * extents.size() / leafCount;
+      leaves[leaf] = extents.copyOf(from, to, to - from + MAX_GROWTH);
+      if (keepsCrcs) {
+        dataCrcs[leaf] = extents.copyOfCrcs(from, to, to - from + MAX_GROWTH);
+      }
+      setTop(leaf, to - from);
+      from = to;
+    }
     endChange();
   }
 
