@@ -43,7 +43,17 @@ import jpcache.pmem.PmemReads;
  * <p>Kernel counterpart: {@code struct pcache_cache_kset_onmedia}, {@code cache_kset_close}.
  */
 public final class Kset {
+  private static final int KEY_WORDS = KEY_BYTES / Long.BYTES;
+
+  /** As on media. */
   private final MemorySegment bytes = Arena.ofAuto().allocate(KSET_MAX_BYTES, Long.BYTES);
+
+  /**
+   * The keys of it, where each access costs an instruction or two: in memory that is not the heap's
+   * each would ask whether that is still there.
+   */
+  private final long[] keys = new long[KSET_MAX_KEYS * KEY_WORDS];
+
   private final ByteBuffer afterCrc =
       bytes.asSlice(Integer.BYTES).asByteBuffer(); // a crc covers all but itself
   private final Crc32c crc = new Crc32c();
@@ -66,10 +76,10 @@ public final class Kset {
     if (bytes.get(U64, KSET_MAGIC_AT) != KSET_MAGIC) {
       return false;
     }
-    int keys = 0;
+    int count = 0;
     if (!isLast()) {
-      keys = bytes.get(U32, KSET_KEY_NUM_AT);
-      if (keys < 1 || keys > KSET_MAX_KEYS || sizeBytes(keys) > availableBytes) {
+      count = bytes.get(U32, KSET_KEY_NUM_AT);
+      if (count < 1 || count > KSET_MAX_KEYS || sizeBytes(count) > availableBytes) {
         return false;
       }
       PmemReads.copy(
@@ -77,12 +87,13 @@ public final class Kset {
           offsetBytes + KSET_HEADER_BYTES,
           bytes,
           KSET_HEADER_BYTES,
-          (long) keys * KEY_BYTES);
+          (long) count * KEY_BYTES);
     }
-    if (bytes.get(U32, KSET_CRC_AT) != checksum(keys)) {
+    if (bytes.get(U32, KSET_CRC_AT) != checksum(count)) {
       return false;
     }
-    keyCount = keys;
+    MemorySegment.copy(bytes, U64, KSET_HEADER_BYTES, keys, 0, count * KEY_WORDS);
+    keyCount = count;
     return true;
   }
 
@@ -110,16 +121,16 @@ public final class Kset {
 
   /** Logical byte offset. */
   public long keyOffset(int key) {
-    return bytes.get(U64, at(key) + Layout.KEY_OFF_AT);
+    return u64(key, Layout.KEY_OFF_AT);
   }
 
   /** Length in bytes. */
   public int keyLength(int key) {
-    return bytes.get(U32, at(key) + Layout.KEY_LEN_AT);
+    return u32(key, Layout.KEY_LEN_AT);
   }
 
   public int keyFlags(int key) {
-    return bytes.get(U32, at(key) + Layout.KEY_FLAGS_AT);
+    return u32(key, Layout.KEY_FLAGS_AT);
   }
 
   /** Whether the backing device had the same data when the key was written. */
@@ -128,17 +139,17 @@ public final class Kset {
   }
 
   public int keySegment(int key) {
-    return bytes.get(U32, at(key) + Layout.KEY_SEG_ID_AT);
+    return u32(key, Layout.KEY_SEG_ID_AT);
   }
 
   /** Offset of the data in its segment's data area. */
   public int keySegmentOffset(int key) {
-    return bytes.get(U32, at(key) + Layout.KEY_SEG_OFF_AT);
+    return u32(key, Layout.KEY_SEG_OFF_AT);
   }
 
   /** The segment's generation when the data was written, unsigned. */
   public long keyGeneration(int key) {
-    return bytes.get(U64, at(key) + Layout.KEY_SEG_GEN_AT);
+    return u64(key, Layout.KEY_SEG_GEN_AT);
   }
 
   /**
@@ -150,7 +161,7 @@ public final class Kset {
   }
 
   public int keyDataCrc(int key) {
-    return bytes.get(U32, at(key) + Layout.KEY_DATA_CRC_AT);
+    return u32(key, Layout.KEY_DATA_CRC_AT);
   }
 
   // ---- writing ----
@@ -173,21 +184,19 @@ public final class Kset {
       int segmentOffsetBytes,
       long generation,
       int dataCrc) {
-    long at = at(keyCount++);
-    bytes.set(U64, at + Layout.KEY_OFF_AT, offsetBytes);
-    bytes.set(U32, at + Layout.KEY_LEN_AT, lengthBytes);
-    bytes.set(U32, at + Layout.KEY_FLAGS_AT, flags);
-    bytes.set(U32, at + Layout.KEY_SEG_ID_AT, segment);
-    bytes.set(U32, at + Layout.KEY_SEG_OFF_AT, segmentOffsetBytes);
-    bytes.set(U64, at + Layout.KEY_SEG_GEN_AT, generation);
-    bytes.set(U32, at + Layout.KEY_DATA_CRC_AT, dataCrc);
-    bytes.set(U32, at + Layout.KEY_RESERVED_AT, 0);
+    int key = keyCount++;
+    put(key, Layout.KEY_OFF_AT, offsetBytes);
+    put(key, Layout.KEY_LEN_AT, pair(lengthBytes, flags));
+    put(key, Layout.KEY_SEG_ID_AT, pair(segment, segmentOffsetBytes));
+    put(key, Layout.KEY_SEG_GEN_AT, generation);
+    put(key, Layout.KEY_DATA_CRC_AT, pair(dataCrc, 0));
   }
 
   /**
    * Completes header and checksum; {@link #sizeBytes} bytes at {@link #address} are then a kset.
    */
   public void seal() {
+    MemorySegment.copy(keys, 0, bytes, U64, KSET_HEADER_BYTES, keyCount * KEY_WORDS);
     writeHeader(keyCount, 0, keyCount);
   }
 
@@ -202,19 +211,34 @@ public final class Kset {
     return bytes.address();
   }
 
-  private void writeHeader(int keyNum, long flags, int keys) {
+  private void writeHeader(int keyNum, long flags, int count) {
     bytes.set(U32, KSET_KEY_NUM_AT, keyNum);
     bytes.set(U64, KSET_MAGIC_AT, KSET_MAGIC);
     bytes.set(U64, KSET_FLAGS_AT, flags);
-    bytes.set(U32, KSET_CRC_AT, checksum(keys));
+    bytes.set(U32, KSET_CRC_AT, checksum(count));
   }
 
-  private int checksum(int keys) {
-    afterCrc.limit(sizeBytes(keys) - Integer.BYTES).position(0);
+  private int checksum(int count) {
+    afterCrc.limit(sizeBytes(count) - Integer.BYTES).position(0);
     return crc.of(afterCrc);
   }
 
-  private static long at(int key) {
-    return KSET_HEADER_BYTES + (long) key * KEY_BYTES;
+  // ---- fields of a key, by their place in it ----
+
+  private long u64(int key, int fieldAt) {
+    return keys[key * KEY_WORDS + fieldAt / Long.BYTES];
+  }
+
+  private int u32(int key, int fieldAt) {
+    return (int) (u64(key, fieldAt) >>> (fieldAt % Long.BYTES * Byte.SIZE));
+  }
+
+  private void put(int key, int fieldAt, long value) {
+    keys[key * KEY_WORDS + fieldAt / Long.BYTES] = value;
+  }
+
+  /** Two fields side by side. */
+  private static long pair(int first, int second) {
+    return (long) second << Integer.SIZE | Integer.toUnsignedLong(first);
   }
 }
