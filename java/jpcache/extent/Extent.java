@@ -131,6 +131,11 @@ public final class Extent {
         : slice(extent, Math.max(start, from), Math.min(end, to));
   }
 
+  /** Whether two extents are in the same place of a subtree. */
+  static boolean sameSectors(long a, long b) {
+    return (a ^ b) >>> SECTORS_SHIFT == 0;
+  }
+
   /**
    * Whether two extents are parts of one: where both have a sector, they have it from one place.
    */

@@ -319,6 +319,14 @@ public final class Subtree {
   private void splice(int start, int end, long extent, int dataCrc) {
     int leaf = leafWithRoom(start);
     int index = firstEndingAfter(leaf, start);
+    if (extent != NONE && index < count(leaf) && Extent.sameSectors(leaves[leaf][index], extent)) {
+      // Nothing moves and no other line of memory changes, which another core may have.
+      leaves[leaf][index] = extent;
+      if (keepsCrcs) {
+        dataCrcs[leaf][index] = dataCrc;
+      }
+      return;
+    }
 
     // The run of extents that overlap is replaced by the new one, with what the first keeps in
     // front of it and what the last keeps behind it. A part has no checksum.
