@@ -610,4 +610,9 @@ public final class Cache implements BlockDevice, AutoCloseable {
     }
     return false;
   }
+
+  /** Takes room in the queue's own lane for several pieces like this one, if that is sensible. */
+  boolean takeAhead(int lane, int wantedBytes, DataHead.Ahead ahead) {
+    return lanes[lane].takeAhead(wantedBytes, ahead);
+  }
 }

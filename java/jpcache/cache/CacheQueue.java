@@ -279,6 +279,7 @@ final class CacheQueue implements BlockQueue {
    * go; completes nothing else.
    */
   private void publish() {
+    staging.endBatch();
     if (staged.pieces() == 0 && direct.isEmpty()) {
       return;
     }
@@ -309,6 +310,7 @@ final class CacheQueue implements BlockQueue {
    * the subtree's lock held, after a drain.
    */
   void insertClean(Subtree subtree) {
+    staging.endBatch();
     int piece = 0;
     try {
       for (; piece < staged.pieces(); piece++) {
@@ -323,6 +325,7 @@ final class CacheQueue implements BlockQueue {
 
   /** Instead of {@link #commit}: gives back what has been staged, and completes nothing. */
   void abandon() {
+    staging.endBatch();
     staging.drop(staged, 0);
     staged.clear();
     fuaStaged = false;

@@ -135,7 +135,11 @@ final class SegmentTable {
   }
 
   void addReference(int segment) {
-    references.incrementAndGet(slot(segment));
+    addReferences(segment, 1);
+  }
+
+  void addReferences(int segment, int count) {
+    references.addAndGet(slot(segment), count);
   }
 
   /** Another reference for somebody who has none and knows of none; false if it is free. */
@@ -157,7 +161,12 @@ final class SegmentTable {
    * generation durable before it is.
    */
   void release(int segment) {
-    if (references.decrementAndGet(slot(segment)) == 0) {
+    release(segment, 1);
+  }
+
+  /** Takes so many references away. */
+  void release(int segment, int count) {
+    if (references.addAndGet(slot(segment), -count) == 0) {
       free(segment);
     }
   }

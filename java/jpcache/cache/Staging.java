@@ -24,6 +24,7 @@ final class Staging {
   private final int lane;
   private final Counters.Stripe<CacheMetrics.Event> counters;
   private final DataHead.Room room = new DataHead.Room();
+  private final DataHead.Ahead ahead = new DataHead.Ahead();
   private final Crc32c crc = new Crc32c();
 
   /** Keys that the log has room for and that have no piece yet. */
@@ -50,7 +51,7 @@ final class Staging {
     long at = from;
     while (at < to) {
       int inSubtree = SUBTREE_BYTES - (int) (at & (SUBTREE_BYTES - 1));
-      if (!takeRoom((int) Math.min(to - at, inSubtree))) {
+      if (!takeRoom((int) Math.min(to - at, inSubtree), pieces.pieces() > 0)) {
         drop(pieces, before);
         return false;
       }
@@ -98,13 +99,32 @@ final class Staging {
     return true;
   }
 
-  /** Takes {@link #room} for data, and room in the log for its key. */
-  private boolean takeRoom(int wantedBytes) {
-    if (!reserveKeys() || !cache.takeRoom(lane, wantedBytes, room)) {
+  /**
+   * Takes {@link #room} for data, and room in the log for its key.
+   *
+   * @param more whether it is not the batch's first, so that others will follow
+   */
+  private boolean takeRoom(int wantedBytes, boolean more) {
+    if (!reserveKeys()) {
       return false;
+    }
+    if (!ahead.take(wantedBytes, room)) {
+      ahead.giveBack();
+      boolean taken =
+          (more && cache.takeAhead(lane, wantedBytes, ahead))
+              ? ahead.take(wantedBytes, room)
+              : cache.takeRoom(lane, wantedBytes, room);
+      if (!taken) {
+        return false;
+      }
     }
     reservedKeys--;
     return true;
+  }
+
+  /** Nothing more comes for now: gives back the room that was taken ahead. */
+  void endBatch() {
+    ahead.giveBack();
   }
 
   /** Sees to it that there is room in the log for one key at least. */
@@ -130,6 +150,7 @@ final class Staging {
 
   /** Gives back the room that no piece has taken. */
   void close() {
+    ahead.giveBack();
     log.release(reservedKeys);
     reservedKeys = 0;
   }
