@@ -82,13 +82,20 @@ final class Reply implements Completion {
       boolean onlyCommitCompletes,
       NbdMetrics.@Nullable Requests requestKind,
       long requestBegunNanos) {
-    format = replyFormat;
+    // To store a reference may cost what a fence does, which the last write's copy then holds up.
+    if (format != replyFormat) {
+      format = replyFormat;
+    }
+    if (success != Success.PLAIN) {
+      success = Success.PLAIN;
+    }
+    if (kind != requestKind) {
+      kind = requestKind;
+    }
     cookie = request.cookie();
     requestOffset = request.offset();
-    success = Success.PLAIN;
     inParts = false;
     fastZero = request.has(NbdProtocol.CMD_FLAG_FAST_ZERO);
-    kind = requestKind;
     begunNanos = requestBegunNanos;
     needsCommit = onlyCommitCompletes;
     done = false;
