@@ -67,17 +67,23 @@ final class ReplyMemory implements AutoCloseable {
    * @return false if others must be sent first
    */
   boolean reserve(Reply reply, int bytes) {
-    Chunk chunk = current;
-    if (chunk == null || chunk.capacity - chunk.used < bytes) {
-      chunk = nextChunk(bytes);
-      if (chunk == null) {
-        return false;
-      }
+    Chunk chunk = chunkFor(bytes);
+    if (chunk == null) {
+      return false;
     }
     reply.place(chunk, chunk.address + chunk.used, bytes);
     chunk.used += bytes;
     chunk.reserved++;
     return true;
+  }
+
+  /** Whether {@link #reserve} would give a reply of so many bytes a place. */
+  boolean hasRoom(int bytes) {
+    return chunkFor(bytes) != null;
+  }
+
+  private @Nullable Chunk chunkFor(int bytes) {
+    return current != null && current.capacity - current.used >= bytes ? current : nextChunk(bytes);
   }
 
   private @Nullable Chunk nextChunk(int bytes) {

@@ -93,7 +93,7 @@ final class ReplyQueue implements AutoCloseable {
    */
   @Nullable Reply begin(
       Request request, int bytes, boolean needsCommit, NbdMetrics.@Nullable Requests kind) {
-    if (begun - answered >= MAX_IN_FLIGHT) {
+    if (tooManyInFlight()) {
       return null;
     }
     Reply reply = pool;
@@ -112,6 +112,19 @@ final class ReplyQueue implements AutoCloseable {
     begun++;
     addToBatch(reply);
     return reply;
+  }
+
+  /**
+   * Whether a request can begin, for whom it matters to know before it asks the device.
+   *
+   * @param bytes as for {@link #begin}
+   */
+  boolean hasRoom(int bytes) {
+    return !tooManyInFlight() && memory.hasRoom(bytes);
+  }
+
+  private boolean tooManyInFlight() {
+    return begun - answered >= MAX_IN_FLIGHT;
   }
 
   /**

@@ -1,5 +1,6 @@
 package jpcache.nbd;
 
+import java.util.Objects;
 import jpcache.block.BlockQueue;
 import jpcache.block.Loan;
 import jpcache.block.ReadBatch;
@@ -65,8 +66,12 @@ final class RequestHandler {
     int whole = request.wholeBytes();
     if (length >= LONG_READ_BYTES && whole == length) {
       Loan loan = replies.spareLoan();
+      if (loan != null && !replies.hasRoom(Reply.bytesWithLoan(format, length))) {
+        return false; // the device would count it each time
+      }
       if (loan != null && queue.lend(request.offset(), length, loan)) {
-        return readLent(request, loan);
+        readLent(request, loan);
+        return true;
       }
       if (format.chunked()
           && !request.has(NbdProtocol.CMD_FLAG_DF)
@@ -88,19 +93,14 @@ final class RequestHandler {
     return true;
   }
 
-  /** A read that is answered with data from where it lies. */
-  private boolean readLent(Request request, Loan loan) {
+  /** A read that is answered with data from where it lies. There is room for its reply. */
+  private void readLent(Request request, Loan loan) {
     int bytes = Reply.bytesWithLoan(format, loan.lengthBytes());
-    Reply reply = replies.begin(request, bytes, false, metrics.reads);
-    if (reply == null) {
-      loan.end();
-      return false;
-    }
+    Reply reply = Objects.requireNonNull(replies.begin(request, bytes, false, metrics.reads));
     metrics.reads.begin(counters, request.length());
     counters.add(NbdMetrics.Event.LENT_READS, 1);
     replies.answerWith(loan, reply);
     reply.complete(0);
-    return true;
   }
 
   private void add(long offsetBytes, int lengthBytes, long address, Reply reply) {

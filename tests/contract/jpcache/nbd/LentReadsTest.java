@@ -97,6 +97,23 @@ class LentReadsTest {
     }
   }
 
+  /** A device counts a read when it lends. */
+  @Test
+  void aReadThatWaitsForMemoryToReplyInBorrowsOnce() throws IOException {
+    try (ServedMemory served =
+            ServedMemory.start(device, options -> options.withReplyBytes(1 << 20));
+        NbdClient client = served.unix()) {
+      client.go("", Format.STRUCTURED);
+      for (int i = 0; i < MANY; i++) {
+        client.sendRead(placeOf(i), READ_BYTES);
+      }
+      for (int i = 0; i < MANY; i++) {
+        assertArrayEquals(content(placeOf(i), READ_BYTES), client.receive().data(), "read " + i);
+      }
+      assertEquals(MANY, device.loansBegun());
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(names = "SIMPLE", mode = Mode.EXCLUDE)
   void memoryThatFailsWhileItIsSentFailsItsOwnReadAlone(Format format) throws IOException {
