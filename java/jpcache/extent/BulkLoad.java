@@ -23,7 +23,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  *   groups    a1 a2 a3 | b1 b2 | c1 c2        each is inserted, or laid over its subtree
  * </pre>
  *
- * <p>For one thread, while nobody else uses the map. {@link #finish} ends it.
+ * <p>For one thread, while nobody else uses the map; it itself may count zero keys meanwhile, which
+ * no insertion touches. {@link #finish} ends it.
  */
 public final class BulkLoad {
   /** Large enough that many extents of a chunk share a subtree; 16 MiB, twice. */
@@ -38,7 +39,7 @@ public final class BulkLoad {
   /** Extents that a bucket makes room for at a time. */
   private static final int BLOCK = 1 << 9;
 
-  /** Of a bucket: up to 256 GiB of the device, each is one subtree. */
+  /** Of a bucket. Up to 256 GiB of the device each group is one subtree. */
   private static final int GROUPS = 1 << 11;
 
   /** With fewer new extents than this it costs more to lay a full subtree's over each other. */
