@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import jpcache.tls.TlsClient;
 import org.jspecify.annotations.Nullable;
 
@@ -133,7 +134,7 @@ public final class NbdClient implements AutoCloseable {
   }
 
   private final SocketChannel channel;
-  private final Map<Long, Pending> reads = new HashMap<>();
+  private final Map<Long, Pending> reads = new ConcurrentHashMap<>();
   private Format format = Format.SIMPLE;
   private long nextCookie = 1;
   private boolean zeroes = true;
