@@ -1,8 +1,5 @@
 package jpcache.cache;
 
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
-import java.lang.foreign.Arena;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -10,25 +7,18 @@ import jpcache.backing.BackingDevice;
 import jpcache.base.UserException;
 import jpcache.block.BlockDevice;
 import jpcache.block.BlockQueue;
-import jpcache.extent.BulkLoad;
-import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
-import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.KernelStatus;
-import jpcache.media.KeyData;
-import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReplay;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.media.ReplayProgress;
-import jpcache.media.SharedZeros;
 import jpcache.media.Undrained;
 import jpcache.metrics.Registry;
 import jpcache.pmem.PmemRegion;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The cache engine: a block device whose writes land in persistent memory, in front of a slow one.
@@ -53,21 +43,12 @@ import org.jspecify.annotations.Nullable;
  * does.
  */
 public final class Cache implements BlockDevice, AutoCloseable {
-  private static final Logger LOG = System.getLogger(Cache.class.getName());
-
   private final PmemRegion region;
   private final BackingDevice backing;
   private final CacheOptions options;
   private final CacheMedia media;
   private final CacheMetrics metrics = new CacheMetrics();
-  private final MetadataWriter metadata;
-  private volatile CacheInfo info;
-  private volatile WritePolicy policy;
-  private volatile boolean keysOutliveExtents;
-
-  /** A mode that is in force and not yet durable. Changed with the metadata writer's monitor. */
-  private volatile @Nullable CacheMode modeToStore;
-
+  private final Settings settings;
   private final ExtentMap map;
   private final SegmentTable segments;
   private final LentSegments lentSegments;
@@ -87,22 +68,22 @@ public final class Cache implements BlockDevice, AutoCloseable {
   private final AtomicInteger queues = new AtomicInteger();
   private final Set<CacheQueue> openQueues = ConcurrentHashMap.newKeySet();
   private volatile Runnable wakeUp = () -> {};
+  private volatile boolean keysOutliveExtents;
 
   private Cache(
       PmemRegion region,
       BackingDevice backing,
       CacheOptions options,
       CacheMedia media,
-      Replayed replayed) {
+      ReplayedLog replayed) {
     this.region = region;
     this.backing = backing;
     this.options = options;
     this.media = media;
     map = replayed.map;
     LogReplay.Summary summary = replayed.summary;
-    info = media.info();
-    policy = WritePolicy.of(info.mode());
-    metadata = new MetadataWriter(region, media.segments());
+    MetadataWriter metadata = new MetadataWriter(region, media.segments());
+    settings = new Settings(metadata, media.info());
     segments = new SegmentTable(media.segments(), metadata, replayed.references, this::wake);
     lentSegments = new LentSegments(region, segments, this::roomMayHaveCome);
     zeros = new ZeroExtents(region, segments, replayed.zeros.found());
@@ -120,8 +101,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
     prefetches = new Prefetches(this);
-    directWrites =
-        new DirectWrites(this, new BackingFlushes(backing, policy.isDirect()), policy.isDirect());
+    boolean direct = policy().isDirect();
+    directWrites = new DirectWrites(this, new BackingFlushes(backing, direct), direct);
     writeBack =
         new WriteBack(
             media, region, segments, zeros, backing, tails, map, log.head(), directWrites);
@@ -148,109 +129,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
   public static Cache open(
       PmemRegion region, BackingDevice backing, CacheOptions options, ReplayProgress progress) {
     CacheMedia media = CacheMedia.read(region.name(), region.view());
-    Replayed replayed = new Replayed(media, backing.sizeBytes(), false, progress);
+    ReplayedLog replayed = new ReplayedLog(media, backing.sizeBytes(), false, progress);
     if (!replayed.summary.dirtyTailOnLog()) {
       // The trace of a torn update: nothing is known to be on the backing device. Rare.
-      replayed = new Replayed(media, backing.sizeBytes(), true, progress);
+      replayed = new ReplayedLog(media, backing.sizeBytes(), true, progress);
     }
     requireRoomForLastKset(region, replayed.summary.head());
     Undrained.drain(region, media, replayed.summary);
     return new Cache(region, backing, options, media, replayed);
-  }
-
-  /** What a replay makes of the log: the extents, and how often each segment is referred to. */
-  private static final class Replayed implements LogReplay.KeyVisitor {
-    private final CacheMedia media;
-    private final @Nullable KeyData keyData;
-    final ExtentMap map;
-    final int[] references;
-    final SharedZeros zeros;
-    final LogReplay.Summary summary;
-    private final BulkLoad load;
-    private final ReplayProgress progress;
-    private boolean dirty;
-    private int damagedKeys;
-
-    /**
-     * Replays the log.
-     *
-     * @param dirty whether all of it counts as dirty, wherever dirty_tail is
-     */
-    Replayed(CacheMedia media, long logicalBytes, boolean dirty, ReplayProgress progress) {
-      this.progress = progress;
-      this.dirty = dirty;
-      this.media = media;
-      keyData =
-          media.info().dataCrc()
-              ? new KeyData(media.view(), media.segments(), Arena.ofAuto())
-              : null;
-      map = new ExtentMap(logicalBytes, media.info().dataCrc());
-      references = new int[media.segments().count()];
-      load = new BulkLoad(map);
-      zeros = new SharedZeros(media.view(), media.segments());
-      summary = LogReplay.run(media, logicalBytes, this);
-      load.finish();
-      summary.logSegments().stream().forEach(segment -> references[segment]++);
-      zeros.found().stream().forEach(segment -> references[segment]++);
-    }
-
-    @Override
-    public int roomBytes(Kset kset, int key) {
-      return zeros.holds(kset.keySegment(key), kset.keySegmentOffset(key))
-          ? ZeroExtents.KEY_COST_BYTES
-          : kset.keyLength(key);
-    }
-
-    @Override
-    public void dirtyFromHere() {
-      dirty = true;
-    }
-
-    @Override
-    public void ksetDone(long keys) {
-      progress.at(keys);
-    }
-
-    @Override
-    public void key(Kset kset, int key) {
-      int segment = kset.keySegment(key);
-      long offset = kset.keyOffset(key);
-      references[segment]++;
-      long extent =
-          Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key));
-      boolean clean = !dirty || kset.keyIsClean(key);
-      if (keyData != null && keyData.crc(kset, key) != kset.keyDataCrc(key)) {
-        damaged(kset, key, clean);
-        load.clear(offset, extent);
-      } else {
-        load.add(offset, clean ? Extent.clean(extent) : extent, kset.keyDataCrc(key));
-      }
-      if (zeros.holds(segment, kset.keySegmentOffset(key))) {
-        map.subtree(offset).addZeroKey(!clean);
-      }
-    }
-
-    /**
-     * What the backing device does not have is lost, and as the kernel does when it attaches, we
-     * then serve nothing. Of the rest nothing is served from here.
-     */
-    private void damaged(Kset kset, int key, boolean clean) {
-      String what =
-          media.device()
-              + ": the data of logical bytes "
-              + kset.keyOffset(key)
-              + " to "
-              + (kset.keyOffset(key) + kset.keyLength(key))
-              + " in segment "
-              + kset.keySegment(key)
-              + " does not fit its data_crc; `jpcache fsck` finds all such places";
-      if (!clean) {
-        throw new UserException(what);
-      }
-      if (damagedKeys++ == 0) {
-        LOG.log(Level.ERROR, "{0}; what the backing device has is read there", what);
-      }
-    }
   }
 
   /** Every writer keeps this room; without it the log could not even be led to another segment. */
@@ -342,11 +228,16 @@ public final class Cache implements BlockDevice, AutoCloseable {
   public KernelStatus status() {
     return new KernelStatus(
         media.superblock(),
-        info,
+        settings.info(),
         segments.usedCount(),
         log.head().position(),
         tails.dirtyTail(),
         tails.keyTail());
+  }
+
+  /** What can be changed while the cache is in use. */
+  Settings settings() {
+    return settings;
   }
 
   /**
@@ -356,70 +247,34 @@ public final class Cache implements BlockDevice, AutoCloseable {
    * @throws UserException if it is not 0 to 90
    */
   public void setGcPercent(int percent) {
-    if (percent < 0 || percent > CacheInfo.GC_PERCENT_MAX) {
-      throw new UserException(
-          "gc-percent " + percent + ": must be 0 to " + CacheInfo.GC_PERCENT_MAX);
-    }
-    synchronized (metadata) { // excludes other writers of cache info
-      CacheInfo changed = info.withGcPercent(percent);
-      metadata.cacheInfo(changed);
-      info = changed;
-    }
+    settings.setGcPercent(percent);
     wake();
   }
 
   /** The mode in which batches begin; it may not be durable yet. */
   public CacheMode mode() {
-    CacheMode toStore = modeToStore;
-    return toStore != null ? toStore : info.mode();
+    return settings.mode();
   }
 
   /**
    * Changes the mode: batches that begin behave so when this returns. Safe at any time, a power cut
    * included: keys of all modes mean the same.
    *
-   * <p>A mode with direct writes is stored before the first of them, one without them when a flush
-   * has vouched for the last: whoever opens a cache in a mode with direct writes knows that the
-   * device may have lost some.
-   *
    * @return ends when the mode is durable, and all is on the backing device if it is one without
    *     dirty data
    */
   public Drain setMode(CacheMode mode) {
-    boolean wasDirect;
-    synchronized (metadata) { // excludes other writers of cache info
-      wasDirect = info.mode() != CacheMode.WRITE_BACK && info.mode() != CacheMode.WRITE_ONLY;
-      modeToStore = mode;
-      WritePolicy next = WritePolicy.of(mode);
-      if (next.isDirect() || !wasDirect) {
-        storeMode();
-      }
-      policy = next;
-      if (!next.isDirect() && !wasDirect) {
-        Drain nothing = new Drain(0, false);
-        nothing.complete(0);
-        return nothing;
-      }
+    if (settings.setMode(mode)) {
+      return drain(true);
     }
-    return drain(true);
-  }
-
-  /** Makes the mode durable that was set, if it is not yet. */
-  void storeMode() {
-    synchronized (metadata) {
-      CacheMode mode = modeToStore;
-      if (mode != null) {
-        CacheInfo changed = info.withMode(mode);
-        metadata.cacheInfo(changed);
-        info = changed;
-        modeToStore = null;
-      }
-    }
+    Drain nothing = new Drain(0, false);
+    nothing.complete(0);
+    return nothing;
   }
 
   /** A direct write has ended: a change of mode may wait for that. */
   void directWriteLeft() {
-    if (modeToStore != null) {
+    if (settings.modeIsToBeStored()) {
       wake();
     }
   }
@@ -465,7 +320,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   int gcPercent() {
-    return info.gcPercent();
+    return settings.info().gcPercent();
   }
 
   ExtentMap map() {
@@ -497,7 +352,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   WritePolicy policy() {
-    return policy;
+    return settings.policy();
   }
 
   DirectWrites directWrites() {
@@ -506,7 +361,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** Whether what a read has brought may enter the cache now. */
   boolean fillsMisses() {
-    return policy.fillsMisses() && !needsRoom();
+    return policy().fillsMisses() && !needsRoom();
   }
 
   /**
@@ -524,7 +379,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
 
   /** Whether no queue has a batch that was begun in another mode than the present one. */
   boolean batchesAreCurrent() {
-    WritePolicy current = policy;
+    WritePolicy current = policy();
     return openQueues.stream().noneMatch(queue -> queue.isBehind(current));
   }
 

@@ -188,7 +188,7 @@ public final class Maintenance {
   /** The last that a drain waits for. Any thread. */
   private void flushed(Drain drain, int errno) {
     if (errno == 0 && drain.storesMode) {
-      cache.storeMode();
+      cache.settings().storeMode();
     }
     drain.complete(errno);
     cache.wake();
@@ -229,7 +229,7 @@ public final class Maintenance {
     } else if (!cache.policy().isDirect()
         && cache.batchesAreCurrent()
         && cache.directWrites().isQuiet()) {
-      cache.storeMode(); // a drain that ended with an error has left it
+      cache.settings().storeMode(); // a drain that ended with an error has left it
     }
   }
 
