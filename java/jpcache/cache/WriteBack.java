@@ -1,25 +1,17 @@
 package jpcache.cache;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import jpcache.backing.BackingDevice;
-import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.base.UserException;
 import jpcache.extent.Extent;
-import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
 import jpcache.media.Position;
-import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
-import jpcache.pmem.PoisonedMemoryException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,12 +21,6 @@ import org.jspecify.annotations.Nullable;
  * is a state that its user's crash recovery knows. While the device works on the last requests of a
  * batch, the next one is read and planned.
  *
- * <p>Data is written straight from the mapping where it lies in one piece; neighbours that do not
- * are gathered first, since one large request costs less than many small ones.
- *
- * <p>Zeros are not written but made. The device is asked to give up the space only where a client
- * did.
- *
  * <p>Whatever fails, the whole batch is written again later: after a failed flush nothing since the
  * last good one can be relied on.
  *
@@ -43,13 +29,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
  */
 final class WriteBack {
-  private static final int GATHER_BYTES = 256 << 10;
-  private static final int ALIGNMENT_BYTES = 4096;
-
-  private final PmemRegion region;
-  private final SegmentTable segments;
   private final ZeroExtents zeros;
-  private final BackingDevice backing;
   private final Tails tails;
   private final ExtentMap map;
   private final LogHead log;
@@ -61,9 +41,7 @@ final class WriteBack {
   private LogBatch ahead;
 
   private final DirtyDataCheck check;
-  private final Window window;
-  private final AtomicInteger firstErrno = new AtomicInteger();
-  private final AtomicLong endedBytes = new AtomicLong();
+  private final BatchRequests requests;
 
   /**
    * Where the batch ends that was begun and has failed, or null: the device may hold any part of
@@ -78,9 +56,6 @@ final class WriteBack {
   private final Events doubts = new Events();
 
   private final AtomicLong writtenBackBytes = new AtomicLong();
-  private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
-  private final Parts newest = new Parts();
-  private final ExtentList extents = new ExtentList();
 
   WriteBack(
       CacheMedia media,
@@ -92,10 +67,7 @@ final class WriteBack {
       ExtentMap map,
       LogHead log,
       DirectWrites direct) {
-    this.region = region;
-    this.segments = segments;
     this.zeros = zeros;
-    this.backing = backing;
     this.tails = tails;
     this.map = map;
     this.log = log;
@@ -103,8 +75,7 @@ final class WriteBack {
     batch = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
     ahead = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
     check = new DirtyDataCheck(media, map);
-    // A third more than the device works on: when a quarter of it has ended, all is still at work.
-    window = new Window(backing.queueDepth() * 4 / 3);
+    requests = new BatchRequests(region, segments, zeros, backing, map, direct);
   }
 
   /**
@@ -129,7 +100,7 @@ final class WriteBack {
     int errno = 0;
     if (writes().extents() > 0) {
       errno = writeAll(last, mostBytes, progress);
-      errno = errno == 0 ? flush() : errno;
+      errno = errno == 0 ? requests.flush() : errno;
     }
     if (errno == 0 && !doubts.isLast(direct.flushes().failures())) {
       errno = Errno.EIO; // a flush failed meanwhile, and with it what this batch relied on
@@ -274,217 +245,42 @@ final class WriteBack {
   }
 
   private int writeAll(Position last, long mostBytes, LongConsumer progress) {
-    firstErrno.set(0);
-    endedBytes.set(0);
+    requests.begin();
     long toldBytes = 0;
-    for (int extent = 0; extent < writes().extents() && firstErrno.get() == 0; ) {
-      int next = gatherable(extent);
+    for (int extent = 0; extent < writes().extents() && requests.errno() == 0; ) {
+      int next = BatchRequests.gatherable(writes(), extent);
       long from = writes().offsetBytes(extent);
       long bytes = writes().offsetBytes(next - 1) + writes().lengthBytes(next - 1) - from;
       DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
-      window.enter();
+      requests.awaitPlace();
       toldBytes = tell(progress, toldBytes);
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
-        writeNewest(extent, next, turn);
-      } else if (writes().isZeros(extent)) {
-        writeZeros(extent, turn);
-      } else if (next == extent + 1) {
-        writeExtent(extent, turn);
+        boolean trusted = !doubts.isPending(direct.flushes().failures());
+        requests.writeNewest(writes(), extent, next, trusted, turn);
       } else {
-        writeGathered(extent, next, turn);
+        requests.write(writes(), extent, next, turn);
       }
       extent = next;
     }
     lookAhead(last, mostBytes);
     boolean more;
     do {
-      more = window.awaitSome();
+      more = requests.awaitSome();
       toldBytes = tell(progress, toldBytes);
     } while (more);
-    return firstErrno.get();
+    return requests.errno();
   }
 
   /** Tells of what has been written since the last time; returns how much that is in all. */
   private long tell(LongConsumer progress, long toldBytes) {
     // What was overwritten within the batch is done with as well.
     long dataBytes = Math.max(1, writes().bytes() - writes().zeroBytes());
-    double done = Math.min(1, (double) endedBytes.get() / dataBytes);
+    double done = Math.min(1, (double) requests.endedBytes() / dataBytes);
     long nowBytes = (long) (done * batch.roomBytes());
     if (nowBytes > toldBytes) {
       progress.accept(nowBytes - toldBytes);
     }
     return nowBytes;
-  }
-
-  /** Behind the last of the adjoining extents from this one on that fit a buffer together. */
-  private int gatherable(int first) {
-    int end = first + 1;
-    long bytes = writes().lengthBytes(first);
-    while (!writes().isZeros(first)
-        && end < writes().runEnd(first)
-        && !writes().isZeros(end)
-        && bytes + writes().lengthBytes(end) <= GATHER_BYTES) {
-      bytes += writes().lengthBytes(end);
-      end++;
-    }
-    return end;
-  }
-
-  private void writeZeros(int extent, DeviceOrder.Turn turn) {
-    Completion done =
-        errno -> {
-          direct.order().leave(turn);
-          requestEnded(errno, 0);
-        };
-    backing.zero(
-        writes().offsetBytes(extent),
-        writes().lengthBytes(extent),
-        writes().mayUnmap(extent),
-        done);
-  }
-
-  private void writeExtent(int extent, DeviceOrder.Turn turn) {
-    long address = region.address() + place(extent);
-    int length = writes().lengthBytes(extent);
-    Completion done =
-        errno -> {
-          direct.order().leave(turn);
-          requestEnded(errno, length);
-        };
-    backing.write(writes().offsetBytes(extent), length, address, done);
-  }
-
-  /**
-   * Writes what the cache has nothing newer for. With direct writes in the log, a batch of it must
-   * not bring back to the device what one of those, behind the batch, has replaced there; nor need
-   * it bring what one has brought.
-   */
-  private void writeNewest(int first, int end, DeviceOrder.Turn turn) {
-    AtomicInteger parts = new AtomicInteger(1);
-    int writtenBytes = 0;
-    int allBytes = 0;
-    for (int extent = first; extent < end; extent++) {
-      allBytes += writes().lengthBytes(extent);
-      findNewest(extent);
-      for (int part = 0; part < newest.size(); part++) {
-        int length = newest.lengthBytes(part);
-        writtenBytes += length;
-        parts.incrementAndGet();
-        window.enter();
-        Completion done =
-            errno -> {
-              requestEnded(errno, length);
-              leaveAfterLast(parts, turn);
-            };
-        if (writes().hasPlace(extent)) {
-          long address = region.address() + newest.place(part);
-          backing.write(newest.offsetBytes(part), length, address, done);
-        } else {
-          backing.zero(newest.offsetBytes(part), length, writes().mayUnmap(extent), done);
-        }
-      }
-    }
-    leaveAfterLast(parts, turn);
-    requestEnded(0, allBytes - writtenBytes);
-  }
-
-  private void leaveAfterLast(AtomicInteger parts, DeviceOrder.Turn turn) {
-    if (parts.decrementAndGet() == 0) {
-      direct.order().leave(turn);
-    }
-  }
-
-  /** Finds the parts of an extent that are the newest of their bytes and not yet on the device. */
-  private void findNewest(int extent) {
-    newest.clear();
-    long at = writes().offsetBytes(extent);
-    long end = at + writes().lengthBytes(extent);
-    int place = writes().segmentOffsetBytes(extent);
-    boolean trusted = !doubts.isPending(direct.flushes().failures());
-    while (at < end) {
-      long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
-      int length = (int) (Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES) - at);
-      boolean shared = !writes().hasPlace(extent);
-      long wanted =
-          shared
-              ? Extent.ofBytes(at, length, 0, 0)
-              : Extent.ofBytes(at, length, writes().segment(extent), place);
-      extents.clear();
-      Subtree subtree = map.subtree(at);
-      synchronized (subtree) {
-        subtree.overlaps(Extent.start(wanted), Extent.end(wanted), extents);
-      }
-      for (int i = 0; i < extents.size(); i++) {
-        long part = extents.get(i);
-        boolean same = shared ? zeros.holds(part) : Extent.sameData(part, wanted);
-        if (same && !(trusted && Extent.isClean(part))) {
-          newest.add(
-              subtreeStart + Extent.startBytes(part),
-              segments.dataOffset(Extent.segment(part)) + Extent.placeBytes(part),
-              (int) Extent.lengthBytes(part));
-        }
-      }
-      at += length;
-      place += length;
-    }
-  }
-
-  private void writeGathered(int first, int end, DeviceOrder.Turn turn) {
-    MemorySegment buffer = takeBuffer();
-    int length = 0;
-    try {
-      for (int extent = first; extent < end; extent++) {
-        PmemReads.copy(region.view(), place(extent), buffer, length, writes().lengthBytes(extent));
-        length += writes().lengthBytes(extent);
-      }
-    } catch (PoisonedMemoryException e) {
-      giveBuffer(buffer);
-      direct.order().leave(turn);
-      requestEnded(Errno.EIO, length);
-      return;
-    }
-    int written = length;
-    Completion done =
-        errno -> {
-          giveBuffer(buffer);
-          direct.order().leave(turn);
-          requestEnded(errno, written);
-        };
-    backing.write(writes().offsetBytes(first), length, buffer.address(), done);
-  }
-
-  private long place(int extent) {
-    return segments.dataOffset(writes().segment(extent)) + writes().segmentOffsetBytes(extent);
-  }
-
-  private void requestEnded(int errno, int lengthBytes) {
-    if (errno != 0) {
-      firstErrno.compareAndSet(0, errno);
-    } else {
-      endedBytes.addAndGet(lengthBytes);
-    }
-    window.leave();
-  }
-
-  private MemorySegment takeBuffer() {
-    synchronized (buffers) {
-      MemorySegment free = buffers.poll();
-      return free != null ? free : Arena.ofAuto().allocate(GATHER_BYTES, ALIGNMENT_BYTES);
-    }
-  }
-
-  private void giveBuffer(MemorySegment buffer) {
-    synchronized (buffers) {
-      buffers.push(buffer);
-    }
-  }
-
-  private int flush() {
-    window.enter();
-    firstErrno.set(0);
-    direct.flushes().flush(errno -> requestEnded(errno, 0));
-    window.awaitAll();
-    return firstErrno.get();
   }
 }
