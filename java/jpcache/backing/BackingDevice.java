@@ -7,14 +7,16 @@ import jpcache.base.Completion;
  * any order, and on the caller's before the call returns. No call waits for I/O or for room: a
  * device takes as many requests as it is given, so callers bound what they have under way.
  *
- * <p>Offsets and lengths are multiples of {@link #blockBytes}; addresses are those of native memory
- * and may be any. Where the system insists on more (O_DIRECT's alignment), the device sees to it.
+ * <p>Offsets and lengths are multiples of {@link #SECTOR_BYTES}, also where the device's own blocks
+ * are larger: a cache cuts data at the end of a segment, and may forget one part before the other.
+ * Addresses are those of native memory and may be any. Where the system insists on more, the device
+ * sees to it.
  *
  * <p>Of requests under way at the same time that overlap, at least one of them a write, the outcome
  * is any mixture of the two: who needs an order waits for the first. Requests that do not overlap
  * never touch each other's bytes, whatever blocks the system makes of them.
  *
- * <p>How requests fail: EINVAL if they are not inside the device or not multiples of its block,
+ * <p>How requests fail: EINVAL if they are not inside the device or not multiples of a sector,
  * EROFS if they would write a read-only device, ESHUTDOWN after {@link #close}, EIO where a device
  * that shrank has nothing any more, otherwise with what the system says. A write that failed may
  * have written any part.
@@ -23,13 +25,19 @@ import jpcache.base.Completion;
  * would wait.
  */
 public interface BackingDevice extends AutoCloseable {
+  /** The granularity of requests, that of the cache's extents. */
+  int SECTOR_BYTES = 512;
+
   /** How users call it: the path it was opened by. */
   String name();
 
   /** As it was on opening; a multiple of {@link #blockBytes}. */
   long sizeBytes();
 
-  /** The granularity of requests: the logical block of a block device, 512 for a file. */
+  /**
+   * What its users know as its block: the logical block of a block device, 512 for a file. Of
+   * requests that are not multiples of this, the device reads and writes the blocks.
+   */
   int blockBytes();
 
   /** Offsets, lengths and addresses that are multiples of this are served without a copy. */

@@ -243,7 +243,7 @@ public final class BackingDevices {
   }
 
   private Geometry fileGeometry(int fd, FileStatus status) {
-    checkSize(status.sizeBytes(), Geometry.SECTOR_BYTES);
+    checkSize(status.sizeBytes(), BackingDevice.SECTOR_BYTES);
     int preferredBytes = granule(status.blockBytes()) ? status.blockBytes() : DEFAULT_GRANULE_BYTES;
     boolean none =
         status.tellsDirect()
@@ -264,7 +264,7 @@ public final class BackingDevices {
             : status.sizeBytes() / wholePages * wholePages;
     return new Geometry(
         status.sizeBytes(),
-        Geometry.SECTOR_BYTES,
+        BackingDevice.SECTOR_BYTES,
         granuleBytes,
         memoryBytes,
         directEndBytes,
@@ -273,7 +273,7 @@ public final class BackingDevices {
 
   private static Geometry plainGeometry(long sizeBytes, int preferredBytes) {
     return new Geometry(
-        sizeBytes, Geometry.SECTOR_BYTES, Geometry.SECTOR_BYTES, 1, 0, preferredBytes);
+        sizeBytes, BackingDevice.SECTOR_BYTES, BackingDevice.SECTOR_BYTES, 1, 0, preferredBytes);
   }
 
   private void checkSize(long sizeBytes, int blockBytes) {
@@ -292,7 +292,7 @@ public final class BackingDevices {
   /** Whether a size can be the granule of a device. */
   private static boolean granule(int bytes) {
     return Integer.bitCount(bytes) == 1
-        && bytes >= Geometry.SECTOR_BYTES
+        && bytes >= BackingDevice.SECTOR_BYTES
         && bytes <= Geometry.MAX_GRANULE_BYTES;
   }
 

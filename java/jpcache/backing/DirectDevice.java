@@ -213,8 +213,8 @@ final class DirectDevice implements BackingDevice {
             && lengthBytes >= 0
             && lengthBytes <= geometry.sizeBytes()
             && offsetBytes <= geometry.sizeBytes() - lengthBytes;
-    boolean blocks = ((offsetBytes | lengthBytes) & (geometry.blockBytes() - 1)) == 0;
-    return inside && blocks ? 0 : Errno.EINVAL;
+    boolean sectors = ((offsetBytes | lengthBytes) & (SECTOR_BYTES - 1)) == 0;
+    return inside && sectors ? 0 : Errno.EINVAL;
   }
 
   /** How much of the request lies before the tail. */
@@ -236,7 +236,7 @@ final class DirectDevice implements BackingDevice {
 
   private void orderAndWriteDirect(
       long offsetBytes, int lengthBytes, long address, Completion done) {
-    if (geometry.granuleBytes() == geometry.blockBytes()) {
+    if (geometry.granuleBytes() == SECTOR_BYTES) {
       writeDirect(offsetBytes, lengthBytes, address, done); // there are no partial writes
     } else {
       new OrderedWrite(offsetBytes, lengthBytes, address, done).enter();

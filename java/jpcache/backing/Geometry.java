@@ -12,7 +12,7 @@ package jpcache.backing;
  * </pre>
  *
  * @param sizeBytes the device's size
- * @param blockBytes what requests are multiples of; a power of two
+ * @param blockBytes what users know as the device's block; a power of two
  * @param granuleBytes what O_DIRECT wants offsets and lengths to be multiples of; a power of two, a
  *     multiple of {@code blockBytes}, at most {@link #MAX_GRANULE_BYTES}
  * @param memoryAlignmentBytes what O_DIRECT wants addresses to be multiples of; a power of two, at
@@ -27,9 +27,6 @@ record Geometry(
     int memoryAlignmentBytes,
     long directEndBytes,
     int preferredBlockBytes) {
-
-  /** The smallest granularity of requests, that of the cache's extents. */
-  static final int SECTOR_BYTES = 512;
 
   /**
    * The largest alignment that we take for one: beyond it, it is a preference of something else.

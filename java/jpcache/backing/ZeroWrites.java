@@ -45,14 +45,14 @@ final class ZeroWrites implements Completion {
     new ZeroWrites(target, offsetBytes, lengthBytes, done).next();
   }
 
-  /** Of a whole device's range: what is not inside it, or not of its blocks, is refused first. */
+  /** Of a whole device's range: what is not inside it, or not of sectors, is refused first. */
   static void start(BackingDevice device, long offsetBytes, long lengthBytes, Completion done) {
     boolean inside =
         offsetBytes >= 0
             && lengthBytes >= 0
             && lengthBytes <= device.sizeBytes()
             && offsetBytes <= device.sizeBytes() - lengthBytes;
-    if (inside && ((offsetBytes | lengthBytes) & (device.blockBytes() - 1)) == 0) {
+    if (inside && ((offsetBytes | lengthBytes) & (BackingDevice.SECTOR_BYTES - 1)) == 0) {
       start(device::write, offsetBytes, lengthBytes, done);
     } else {
       done.complete(Errno.EINVAL);

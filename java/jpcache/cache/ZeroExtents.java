@@ -30,6 +30,9 @@ final class ZeroExtents {
   /** What the key of a zeroed range counts for, where other keys count for their data's room. */
   static final int KEY_COST_BYTES = Layout.SECTOR_BYTES;
 
+  /** Whole pages, so that data behind the zeros is aligned as it would be without them. */
+  private static final int ROOM_BYTES = (SharedZeros.SIZE_BYTES + 4095) & -4096;
+
   private static final int CRC_OF_WHOLE_SUBTREE = Crc32c.ofZeros(ExtentMap.SUBTREE_BYTES);
 
   private final PmemRegion region;
@@ -68,7 +71,7 @@ final class ZeroExtents {
       return true;
     }
     DataHead.Room room = new DataHead.Room();
-    if (!lane.takeAtBegin(SharedZeros.SIZE_BYTES, room)) {
+    if (!lane.takeAtBegin(ROOM_BYTES, room)) {
       return false;
     }
     boolean written = false;

@@ -108,19 +108,19 @@ abstract class BackingDeviceContract {
   void neighboursWritesNeverLoseEachOther() throws Exception {
     try (BackingDevice device = open(medium(MIB));
         ExecutorService threads = Executors.newFixedThreadPool(2)) {
-      int block = device.blockBytes();
+      int sector = BackingDevice.SECTOR_BYTES;
       List<Future<?>> ends = new ArrayList<>();
       for (int side = 0; side < 2; side++) {
-        long offset = 8192L + (long) side * block;
+        long offset = 8192L + (long) side * sector;
         ends.add(
             threads.submit(() -> {
               try (Arena arena = Arena.ofShared()) {
-                MemorySegment out = arena.allocate(block, 4096);
-                MemorySegment in = arena.allocate(block, 4096);
+                MemorySegment out = arena.allocate(sector, 4096);
+                MemorySegment in = arena.allocate(sector, 4096);
                 for (int i = 1; i <= 300; i++) {
                   out.fill((byte) i);
-                  SyncBacking.write(device, offset, block, out.address());
-                  SyncBacking.read(device, offset, block, in.address());
+                  SyncBacking.write(device, offset, sector, out.address());
+                  SyncBacking.read(device, offset, sector, in.address());
                   assertEquals(-1, out.mismatch(in), "write " + i + " at " + offset);
                 }
               }
@@ -210,14 +210,14 @@ abstract class BackingDeviceContract {
     try (Arena arena = Arena.ofShared();
         BackingDevice device = open(medium(MIB))) {
       long memory = arena.allocate(8192, 4096).address();
-      int block = device.blockBytes();
-      Traffic.assertErrno(Errno.EINVAL, read(device, MIB, block, memory));
-      Traffic.assertErrno(Errno.EINVAL, read(device, MIB - block, 2 * block, memory));
-      Traffic.assertErrno(Errno.EINVAL, write(device, -block, block, memory));
-      Traffic.assertErrno(Errno.EINVAL, write(device, 0, -block, memory));
-      Traffic.assertErrno(Errno.EINVAL, write(device, 1, block, memory));
-      Traffic.assertErrno(Errno.EINVAL, read(device, 0, block - 1, memory));
-      Traffic.assertErrno(Errno.EINVAL, read(device, Long.MAX_VALUE - block + 1, block, memory));
+      int sector = BackingDevice.SECTOR_BYTES;
+      Traffic.assertErrno(Errno.EINVAL, read(device, MIB, sector, memory));
+      Traffic.assertErrno(Errno.EINVAL, read(device, MIB - sector, 2 * sector, memory));
+      Traffic.assertErrno(Errno.EINVAL, write(device, -sector, sector, memory));
+      Traffic.assertErrno(Errno.EINVAL, write(device, 0, -sector, memory));
+      Traffic.assertErrno(Errno.EINVAL, write(device, 1, sector, memory));
+      Traffic.assertErrno(Errno.EINVAL, read(device, 0, sector - 1, memory));
+      Traffic.assertErrno(Errno.EINVAL, read(device, Long.MAX_VALUE - sector + 1, sector, memory));
       Traffic.assertErrno(0, read(device, MIB, 0, memory));
     }
   }
@@ -237,14 +237,14 @@ abstract class BackingDeviceContract {
         BackingDevice device = open(medium(size))) {
       MemorySegment data = arena.allocate(size, 4096).fill((byte) 7);
       MemorySegment seen = arena.allocate(size, 4096);
-      int block = device.blockBytes();
+      int sector = BackingDevice.SECTOR_BYTES;
       long[][] ranges = {
-        {0, block},
+        {0, sector},
         {8192, 65536},
-        {131072 + block, 65536},
-        {300 * 1024, 4096 - block},
-        {512 * 1024 - block, 2L * block},
-        {size - 3L * block, 3L * block},
+        {131072 + sector, 65536},
+        {300 * 1024, 4096 - sector},
+        {512 * 1024 - sector, 2L * sector},
+        {size - 3L * sector, 3L * sector},
         {0, size}
       };
       for (boolean unmap : new boolean[] {true, false}) {
@@ -329,12 +329,12 @@ abstract class BackingDeviceContract {
     try (Arena arena = Arena.ofShared();
         BackingDevice device = open(path)) {
       MemorySegment data = arena.allocate(8192, 4096).fill((byte) 7);
-      int block = device.blockBytes();
+      int sector = BackingDevice.SECTOR_BYTES;
       SyncBacking.write(device, MIB - 8192, 8192, data.address());
-      Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, 8192 + block, true));
+      Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, 8192 + sector, true));
       Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, Long.MAX_VALUE, true));
-      Traffic.assertErrno(Errno.EINVAL, zero(device, -block, block, true));
-      Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, block - 1, true));
+      Traffic.assertErrno(Errno.EINVAL, zero(device, -sector, sector, true));
+      Traffic.assertErrno(Errno.EINVAL, zero(device, MIB - 8192, sector - 1, true));
       Traffic.assertErrno(0, zero(device, MIB, 0, true));
       MemorySegment seen = arena.allocate(8192, 4096);
       SyncBacking.read(device, MIB - 8192, 8192, seen.address());

@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
-/** A block device with 4 KiB blocks: requests are multiples of those. */
+/** A block device with 4 KiB blocks, of which requests may be parts. */
 class CoarseLoopDeviceTest extends BackingDeviceContract {
   @Override
   Path medium(long sizeBytes) throws IOException {

@@ -397,7 +397,7 @@ public final class SimBacking extends TestDevice {
     return offsetBytes >= 0
         && lengthBytes >= 0
         && offsetBytes <= sizeBytes() - lengthBytes
-        && ((offsetBytes | lengthBytes) & (blockBytes() - 1)) == 0;
+        && ((offsetBytes | lengthBytes) & (SECTOR_BYTES - 1)) == 0;
   }
 
   private synchronized int eventOutcome() {

@@ -103,16 +103,16 @@ final class Traffic {
   }
 
   private boolean submit(List<MemorySegment> buffers, int maxBytes) {
-    int block = device.blockBytes();
-    int blocks = (int) (device.sizeBytes() / block);
-    int longest = Math.min(random.nextInt(8) == 0 ? maxBytes / block : 12, blocks);
+    int sector = BackingDevice.SECTOR_BYTES;
+    int sectors = (int) (device.sizeBytes() / sector);
+    int longest = Math.min(random.nextInt(8) == 0 ? maxBytes / sector : 12, sectors);
     int count = 1 + random.nextInt(longest);
-    int first = random.nextInt(blocks - count + 1);
+    int first = random.nextInt(sectors - count + 1);
     if (random.nextInt(4) == 0) {
-      first = blocks - count; // the end of the device is worth a visit
+      first = sectors - count; // the end of the device is worth a visit
     }
-    int from = first * block;
-    int length = count * block;
+    int from = first * sector;
+    int length = count * sector;
     int firstSector = from / SECTOR;
     int endSector = (from + length) / SECTOR;
     int taken = busy.nextSetBit(firstSector);

@@ -102,6 +102,18 @@ class ZeroesTest {
     assertEquals("1b 67582. 14337b ", content());
   }
 
+  /**
+   * Else O_DIRECT would not take it from where it is, and blocks would be cut at segments' ends.
+   */
+  @Test
+  void dataBehindTheSharedZerosLiesAtWholePages() {
+    zero(0, 4096, true);
+    queue.commit();
+    DataHead.Room room = new DataHead.Room();
+    assertTrue(cache.takeRoom(0, 4096, room));
+    assertEquals(0, room.offsetBytes % 4096, "data at " + room.offsetBytes);
+  }
+
   @Test
   void ofABatchTheLaterOfZerosAndDataWins() {
     write(0, 8192, 'x');
