@@ -81,9 +81,9 @@ final class BatchRequests {
     return endedBytes.get();
   }
 
-  /** Waits until one more request may be made, and takes its place. */
+  /** Waits until one more request may be made. */
   void awaitPlace() {
-    window.enter();
+    window.awaitPlace();
   }
 
   /** Waits until some of the requests have ended; false if that was all. */
@@ -115,12 +115,12 @@ final class BatchRequests {
   }
 
   /**
-   * Writes the extents from one to another, which are {@link #gatherable}, in the place that was
-   * awaited.
+   * Writes the extents from one to another, which are {@link #gatherable}.
    *
    * @param turn is left when that has ended
    */
   void write(WriteBatch writes, int first, int end, DeviceOrder.Turn turn) {
+    window.enter();
     if (writes.isZeros(first)) {
       writeZeros(writes, first, turn);
     } else if (end == first + 1) {
@@ -159,6 +159,7 @@ final class BatchRequests {
    * @param trusted whether what is marked as clean is on the device
    */
   void writeNewest(WriteBatch writes, int first, int end, boolean trusted, DeviceOrder.Turn turn) {
+    window.enter();
     AtomicInteger parts = new AtomicInteger(1);
     int writtenBytes = 0;
     int allBytes = 0;

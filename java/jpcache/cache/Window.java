@@ -25,11 +25,16 @@ final class Window {
     this.most = most;
   }
 
-  /** A request begins, as soon as there is room for it. */
-  void enter() {
+  /** Returns when there is room for a request. */
+  void awaitPlace() {
     if (underWay.get() >= most) {
       awaitSome();
     }
+  }
+
+  /** A request begins, as soon as there is room for it. */
+  void enter() {
+    awaitPlace();
     underWay.incrementAndGet();
   }
 

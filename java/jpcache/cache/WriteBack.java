@@ -44,8 +44,8 @@ final class WriteBack {
   private final BatchRequests requests;
 
   /**
-   * Where the batch ends that was begun and has failed, or null: the device may hold any part of
-   * it, so the next one must not end before it.
+   * Where the batch ends that was begun and has not ended well, or null: the device may hold any
+   * part of it, so the next one must not end before it.
    */
   private @Nullable Position interrupted;
 
@@ -97,6 +97,7 @@ final class WriteBack {
     if (!check.passes(batch)) {
       return Errno.EBADMSG; // nothing has been written: the next batch may end elsewhere
     }
+    interrupted = next;
     int errno = 0;
     if (writes().extents() > 0) {
       errno = writeAll(last, mostBytes, progress);
@@ -105,9 +106,9 @@ final class WriteBack {
     if (errno == 0 && !doubts.isLast(direct.flushes().failures())) {
       errno = Errno.EIO; // a flush failed meanwhile, and with it what this batch relied on
     }
-    interrupted = errno == 0 ? null : next;
     if (errno == 0) {
       tails.moveDirtyTail(next);
+      interrupted = null;
       markClean();
       directKeys.passed();
       doubts.passed();
@@ -251,9 +252,10 @@ final class WriteBack {
       int next = BatchRequests.gatherable(writes(), extent);
       long from = writes().offsetBytes(extent);
       long bytes = writes().offsetBytes(next - 1) + writes().lengthBytes(next - 1) - from;
-      DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
       requests.awaitPlace();
+      // Who is told may wait for direct writes, and fail: so no turn is held, which they wait for.
       toldBytes = tell(progress, toldBytes);
+      DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
       // Asked with the turn taken: a direct write of these bytes goes after it, or has been seen.
       if (directKeys.isPending(direct.entered())) {
         boolean trusted = !doubts.isPending(direct.flushes().failures());

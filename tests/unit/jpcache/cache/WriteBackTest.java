@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -474,5 +476,63 @@ class WriteBackTest {
     assertEquals(0, writeBack.run(middle, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(List.of(new Write(3 << 20, BLOCK), new Flush()), backing.requests());
     assertEquals('c', backing.at(3 << 20));
+  }
+
+  @Test
+  void whoIsToldOfProgressMayFailAndTheBatchIsWrittenAgain() {
+    for (int i = 0; i < 3; i++) {
+      write((long) i << 20, BLOCK, 'a');
+    }
+    assertThrows(
+        UncheckedIOException.class,
+        () ->
+            writeBack.run(
+                logEnd(),
+                BatchSize.LEAST_BYTES,
+                bytes -> {
+                  throw new UncheckedIOException(new IOException("key_tail"));
+                }));
+    assertEquals(0, writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(logEnd(), cache.tails().dirtyTail());
+  }
+
+  /** What is under way is at the device; nothing waits for this thread. */
+  @Test
+  void whoIsToldOfProgressMayWaitForDirectWritesToWhatIsNextToBeWrittenBack() {
+    write(0, 1 << 20, 'a');
+    write(4 << 20, 1 << 20, 'a');
+    cache.setMode(CacheMode.WRITE_THROUGH);
+    boolean[] told = {false};
+    assertEquals(
+        0,
+        writeBack.run(
+            logEnd(),
+            BatchSize.LEAST_BYTES,
+            bytes -> {
+              if (!told[0]) {
+                told[0] = true;
+                for (int i = 0; i < 64; i++) { // as many as may be under way
+                  write(4 << 20, 1 << 20, 'b');
+                }
+                cache.directWrites().awaitRoom();
+              }
+            }));
+    assertTrue(told[0]);
+  }
+
+  @Test
+  void aBatchWhoseDirtyTailCouldNotBeStoredIsNotFollowedByAShorterOne() {
+    write(0, BLOCK, 'a');
+    final Position between = logEnd();
+    write(0, BLOCK, 'b');
+    region.watch((offset, length) -> {
+      throw new UncheckedIOException(new IOException("dirty_tail"));
+    });
+    assertThrows(
+        UncheckedIOException.class,
+        () -> writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {}));
+    region.watch((offset, length) -> {});
+    assertEquals(0, writeBack.run(between, BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(logEnd(), cache.tails().dirtyTail());
   }
 }
