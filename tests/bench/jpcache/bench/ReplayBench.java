@@ -18,12 +18,14 @@ import jpcache.media.LogReader;
 import jpcache.media.LogReplay;
 import jpcache.media.MediaFormatter;
 import jpcache.pmem.MemoryRegion;
+import jpcache.pmem.PmemFiles;
 import jpcache.pmem.PmemRegion;
 
 /**
- * How fast a log is replayed: {@code ReplayBench KEYS BLOCKS}. Writes a log of so many keys of 4
- * KiB, at random among so many blocks, in full ksets, and prints keys a second of the reader alone
- * (which validates all), of the replay without extents, and of opening the cache.
+ * How fast a log is replayed: {@code ReplayBench KEYS BLOCKS [CACHE]}. Writes a log of so many keys
+ * of 4 KiB, at random among so many blocks, in full ksets, and prints keys a second of the reader
+ * alone (which validates all), of the replay without extents, and of opening the cache. With a file
+ * of 512 MiB for a cache, the log is left there for somebody else to replay.
  */
 public final class ReplayBench {
   private static final int BLOCK = 4096;
@@ -40,15 +42,19 @@ public final class ReplayBench {
   public static void main(String[] args) throws IOException {
     int keys = Integer.parseInt(args[0]);
     int blocks = Integer.parseInt(args[1]);
+    if (args.length > 2) {
+      try (PmemRegion region = PmemFiles.open(args[2], null)) {
+        format(region, keys, blocks);
+      }
+      return;
+    }
     Path file = Files.createTempFile(Path.of("/dev/shm"), "slow-", ".backing");
     try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
       sparse.setLength((long) blocks * BLOCK);
     }
     try (MemoryRegion region = new MemoryRegion(Layout.MIN_DEVICE_BYTES);
         BackingDevice backing = BackingDevices.open(file.toString(), BackingOptions.readWrite())) {
-      MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 70);
-      CacheMedia media = CacheMedia.read(region.name(), region.view());
-      writeLog(region, media, keys, blocks);
+      CacheMedia media = format(region, keys, blocks);
       for (int round = 0; round < ROUNDS; round++) {
         double reader = millionsASecond(keys, () -> read(media, backing.sizeBytes()));
         double replay =
@@ -76,6 +82,13 @@ public final class ReplayBench {
     while (reader.next()) {
       // validated
     }
+  }
+
+  private static CacheMedia format(PmemRegion region, int keys, int blocks) {
+    MediaFormatter.format(region, false, CacheMode.WRITE_BACK, 70);
+    CacheMedia media = CacheMedia.read(region.name(), region.view());
+    writeLog(region, media, keys, blocks);
+    return media;
   }
 
   private static void writeLog(PmemRegion region, CacheMedia media, int keys, int blocks) {
