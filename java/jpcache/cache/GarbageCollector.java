@@ -1,6 +1,8 @@
 package jpcache.cache;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
@@ -26,7 +28,8 @@ import jpcache.media.Position;
  * kernel leaves them for whoever meets them.
  *
  * <p>Keys of zeroed ranges share their places, so an older one must not take out what a newer one,
- * which may still be dirty, has put into a tree: see {@link ZeroExtents}.
+ * which may still be dirty, has put into a tree: see {@link ZeroExtents}. They are counted, and as
+ * gone only once key_tail has moved: after a run that fails before, the next comes by them again.
  *
  * <p>Used by the maintenance thread. Locks: one subtree at a time.
  *
@@ -50,6 +53,10 @@ final class GarbageCollector {
   private int[] referredTo = new int[BATCH_KEYS + Layout.KSET_MAX_KEYS];
 
   private int references;
+
+  /** For each of the batch's keys of zeroed ranges its subtree. */
+  private final List<Subtree> zeroed = new ArrayList<>();
+
   private long collectedBytes;
 
   /** From the first extent that leaves its tree until key_tail has durably passed its key. */
@@ -89,6 +96,7 @@ final class GarbageCollector {
     Position start = tails.keyTail();
     Position end = tails.dirtyTail();
     references = 0;
+    zeroed.clear();
     LogReader reader = new LogReader(media, start, logicalBytes);
     int keys = 0;
     evicting = true;
@@ -112,6 +120,7 @@ final class GarbageCollector {
     }
     tails.moveKeyTail(reader.head());
     evicting = false;
+    removeZeroKeys();
     for (int i = 0; i < references; i++) {
       segments.release(referredTo[i]);
     }
@@ -130,15 +139,25 @@ final class GarbageCollector {
       hotData.keep(kset, key);
     }
     Subtree subtree = map.subtree(offset);
-    synchronized (subtree) {
-      if (!shared) {
+    if (shared) {
+      zeroed.add(subtree);
+    } else {
+      synchronized (subtree) {
         subtree.remove(Extent.ofBytes(offset, kset.keyLength(key), segment, place), scratch);
-      } else if (subtree.removeZeroKey()) {
-        zeros.remove(subtree, scratch);
       }
     }
     collectedBytes += zeros.roomBytes(segment, place, kset.keyLength(key));
     addReference(segment);
+  }
+
+  private void removeZeroKeys() {
+    for (Subtree subtree : zeroed) {
+      synchronized (subtree) {
+        if (subtree.removeZeroKey()) {
+          zeros.remove(subtree, scratch);
+        }
+      }
+    }
   }
 
   private void addReference(int segment) {

@@ -1,8 +1,12 @@
 package jpcache.cache;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -129,5 +133,38 @@ class GarbageCollectorTest {
       assertEquals(-1, buffer.mismatch(arena.allocate(LOGICAL_BYTES).fill((byte) 'x')));
       assertTrue(backing.reads() > 0);
     }
+  }
+
+  /** The older key of zeros comes by twice, and counts once. */
+  @Test
+  void aRunThatFailsAndIsRepeatedTakesOutNoZerosThatAreNewer() {
+    Cache cache = open(0);
+    try (BlockQueue queue = cache.openQueue()) {
+      buffer.fill((byte) 'x');
+      write(queue, 4096, 4096);
+      zero(queue, 0, 4096);
+      assertEquals(0, cache.maintenance().writeBackAll());
+      zero(queue, 4096, 4096);
+      region.watch((offset, length) -> {
+        if (isKeyTail(offset)) {
+          throw new UncheckedIOException(new IOException("msync"));
+        }
+      });
+      for (int run = 0; run < 2; run++) {
+        assertThrows(UncheckedIOException.class, () -> cache.maintenance().step(System.nanoTime()));
+      }
+      region.watch((offset, length) -> {});
+      int[] result = {-1};
+      queue.read(4096, 4096, buffer.address(), errno -> result[0] = errno);
+      assertEquals(0, result[0]);
+      assertEquals(0, buffer.get(JAVA_BYTE, 0), "what the backing device has is older");
+    }
+  }
+
+  private static void zero(BlockQueue queue, long offset, int length) {
+    int[] result = {-1};
+    queue.writeZeroes(offset, length, true, false, errno -> result[0] = errno);
+    queue.commit();
+    assertEquals(0, result[0]);
   }
 }
