@@ -9,6 +9,7 @@ import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLongArray;
 import jpcache.media.MetadataWriter;
 import jpcache.media.SegmentList;
+import jpcache.pmem.PoisonedMemoryException;
 
 /**
  * Which of the cache's segments are in use, how often, and in which generation.
@@ -175,7 +176,7 @@ final class SegmentTable {
     long next = generations.get(segment) + 1;
     try {
       metadata.generation(segment, next);
-    } catch (UncheckedIOException e) {
+    } catch (UncheckedIOException | PoisonedMemoryException e) {
       // Keys of the old generation may be on media: it stays out of use until the cache is opened.
       LOG.log(Level.ERROR, "segment {0} is lost: {1}", segment, e.getMessage());
       return;

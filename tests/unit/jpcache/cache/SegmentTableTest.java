@@ -17,9 +17,13 @@ import java.util.random.RandomGeneratorFactory;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
 import jpcache.media.Layout;
+import jpcache.media.MediaBuilder;
 import jpcache.media.MediaFormatter;
 import jpcache.media.MetadataWriter;
+import jpcache.media.SegmentList;
 import jpcache.pmem.MemoryRegion;
+import jpcache.pmem.SimPmem;
+import jpcache.support.Power;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -91,6 +95,24 @@ class SegmentTableTest {
     assertFalse(usedAtStore.isEmpty());
     assertTrue(usedAtStore.stream().allMatch(used -> used == 1), usedAtStore::toString);
     assertEquals(1, media().segments().generation(segment));
+  }
+
+  /** Stale keys could stand again if it were used. Whoever has let go of it goes on. */
+  @Test
+  void aSegmentWhoseGenerationCannotBeReadIsNeverFreeAgain() {
+    try (SimPmem pmem = new SimPmem(Layout.MIN_DEVICE_BYTES, new Power())) {
+      MediaFormatter.format(pmem, false, CacheMode.WRITE_BACK, 70);
+      SegmentList segments = CacheMedia.read(pmem.name(), pmem.view()).segments();
+      SegmentTable damaged =
+          new SegmentTable(
+              segments, new MetadataWriter(pmem, segments), new int[segments.count()], () -> {});
+      int segment = damaged.takeForData();
+      long at = MediaBuilder.generationAt(segments.deviceSegment(segment), 0).offsetBytes();
+      pmem.poison(at & -4096, 4096);
+      damaged.release(segment);
+      assertEquals(1, damaged.usedCount());
+      assertFalse(damaged.addReferenceIfUsed(segment));
+    }
   }
 
   @Test
