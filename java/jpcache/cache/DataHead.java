@@ -133,7 +133,9 @@ final class DataHead {
     } else if (ahead.offsetBytes < ahead.endBytes) {
       piecesAlone = PIECES_ALONE;
     }
-    segments.release(ahead.segment, ahead.references);
+    if (ahead.references > 0) { // else the segment may have gone with the last piece
+      segments.release(ahead.segment, ahead.references);
+    }
     ahead.offsetBytes = ahead.endBytes;
   }
 

@@ -109,6 +109,21 @@ class DataHeadTest {
     assertEquals(1, table.usedCount());
   }
 
+  /** With its pieces the segment may have gone, and be somebody else's. */
+  @Test
+  void roomAheadThatSmallestPiecesHaveUsedUpIsNoReferenceAnyMore() {
+    assertTrue(head.take(Layout.SEGMENT_DATA_BYTES - Layout.SECTOR_BYTES, room));
+    assertTrue(head.takeAhead(Layout.SECTOR_BYTES, ahead));
+    assertTrue(ahead.take(Layout.SECTOR_BYTES, room));
+    head.leaveIfFull();
+    table.release(room.segment);
+    table.release(room.segment);
+    assertEquals(0, table.usedCount());
+    ahead.giveBack();
+    assertEquals(0, table.usedCount());
+    assertEquals(1, table.generation(room.segment), "it was freed once");
+  }
+
   @Test
   void whoLosesRoomToOthersTakesNoneAheadForAWhile() {
     assertTrue(head.takeAhead(BLOCK, ahead));
