@@ -56,6 +56,9 @@ final class DirtyDataCheck {
     WriteBatch writes = batch.writes();
     boolean passes = true;
     boolean changed = false;
+    if (keyData != null) {
+      keyData.forget(); // since the last batch segments may have been recycled
+    }
     for (int key = 0; keyData != null && key < writes.keys(); key++) {
       // Zeros that are shared are not read: the device is told to make zeros.
       boolean written = writes.isPlanned(key) && writes.keyHasPlace(key);

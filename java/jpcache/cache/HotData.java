@@ -88,6 +88,9 @@ final class HotData {
       subtree.overlaps(Extent.start(extent), Extent.end(extent), parts);
     }
     boolean intact = keyData == null;
+    if (keyData != null) {
+      keyData.forget();
+    }
     for (int i = 0; i < parts.size(); i++) {
       long part = parts.get(i);
       if (Extent.sameData(part, extent) && marks.isMarked(part)) {

@@ -9,7 +9,9 @@ import jpcache.pmem.PmemReads;
 /**
  * Sums the data that keys point to, for whoever compares it with their data_crc.
  *
- * <p>The data is copied out of the media first; used by one thread.
+ * <p>The data is copied out of the media first, and what was summed last is not summed again: who
+ * comes by segments that may have been recycled since says so ({@link #forget}). Used by one
+ * thread.
  */
 public final class KeyData {
   private final MemorySegment media;
@@ -35,6 +37,11 @@ public final class KeyData {
     copyBytes = copy.asByteBuffer();
   }
 
+  /** Data may have changed: nothing that was summed before is of use any more. */
+  public void forget() {
+    lastOffset = -1;
+  }
+
   /**
    * The checksum of a key's data as it is now.
    *
@@ -52,7 +59,7 @@ public final class KeyData {
   public int crc(int segment, int segmentOffset, int length) {
     long offset = segments.dataOffset(segment) + segmentOffset;
     if (offset != lastOffset || length != lastLength) {
-      lastOffset = -1;
+      forget();
       PmemReads.copy(media, offset, copy, 0, length);
       lastCrc = crc.of(copyBytes.clear().limit(length));
       lastOffset = offset;
