@@ -79,10 +79,10 @@ final class KeyInsertion {
                 pieces.dataCrc(piece));
     long extent = Extent.ofBytes(offset, length, segment, segmentOffset);
     boolean clean = (flags & Layout.KEY_FLAG_CLEAN) != 0;
-    subtree.insert(clean ? Extent.clean(extent) : extent, pieces.dataCrc(piece));
     if (zeros.holds(segment, segmentOffset)) {
-      subtree.addZeroKey(!clean);
+      subtree.addZeroKey(!clean); // the log has it, whether memory suffices for the extent or not
     }
+    subtree.insert(clean ? Extent.clean(extent) : extent, pieces.dataCrc(piece));
     return ticket;
   }
 

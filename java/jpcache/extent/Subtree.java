@@ -190,8 +190,11 @@ public final class Subtree {
    */
   public void insert(long extent, int dataCrc) {
     beginChange();
-    splice(Extent.start(extent), Extent.end(extent), entered(extent), dataCrc);
-    endChange();
+    try {
+      splice(Extent.start(extent), Extent.end(extent), entered(extent), dataCrc);
+    } finally {
+      endChange();
+    }
   }
 
   /** What the extent of a key is here, as long as nothing covers a part of it. */
@@ -202,6 +205,14 @@ public final class Subtree {
   /** Has these extents, ordered and disjoint, in place of all that it has. */
   void replaceAll(ExtentList extents) {
     beginChange();
+    try {
+      fillLeaves(extents);
+    } finally {
+      endChange();
+    }
+  }
+
+  private void fillLeaves(ExtentList extents) {
     leafCount = Math.max(1, Math.ceilDiv(extents.size(), LEAF_FILL));
     tops = new int[leafCount];
     leaves = new long[leafCount][];
@@ -216,7 +227,6 @@ public final class Subtree {
       setTop(leaf, to - from);
       from = to;
     }
-    endChange();
   }
 
   /** The same, where no checksums are kept. */
@@ -227,8 +237,11 @@ public final class Subtree {
   /** Takes out whatever lies in sectors {@code from} to {@code to}. */
   public void clear(int from, int to) {
     beginChange();
-    splice(from, to, NONE, 0);
-    endChange();
+    try {
+      splice(from, to, NONE, 0);
+    } finally {
+      endChange();
+    }
   }
 
   /**
@@ -239,13 +252,16 @@ public final class Subtree {
     scratch.clear();
     overlaps(Extent.start(extent), Extent.end(extent), scratch);
     beginChange();
-    for (int i = 0; i < scratch.size(); i++) {
-      long part = scratch.get(i);
-      if (Extent.sameData(part, extent)) {
-        splice(Extent.start(part), Extent.end(part), NONE, 0);
+    try {
+      for (int i = 0; i < scratch.size(); i++) {
+        long part = scratch.get(i);
+        if (Extent.sameData(part, extent)) {
+          splice(Extent.start(part), Extent.end(part), NONE, 0);
+        }
       }
+    } finally {
+      endChange();
     }
-    endChange();
   }
 
   /**
@@ -306,6 +322,9 @@ public final class Subtree {
     return --zeroKeys == 0;
   }
 
+  // A change that fails has ended, too, or the version would be odd between changes from then on.
+  // Memory that an insertion needs is taken before anything changes.
+
   private void beginChange() {
     VERSION.setOpaque(this, version + 1);
     VarHandle.storeStoreFence(); // before any of the change
@@ -357,6 +376,8 @@ public final class Subtree {
     if (last != NONE && Extent.end(last) > end) {
       replacement[pieces++] = Extent.slice(last, end, Extent.end(last));
     }
+    int kept = endLeaf == leaf ? count(leaf) - endIndex : 0;
+    growLeaf(leaf, index + pieces + kept);
     if (endLeaf != leaf) {
       dropUpTo(leaf, endLeaf, endIndex);
       endIndex = count(leaf);
@@ -478,26 +499,54 @@ public final class Subtree {
   }
 
   private void splitLeaf(int leaf, int cut) {
+    int count = count(leaf);
+    int capacity = Math.max(LEAF_MIN_CAPACITY, count - cut + MAX_GROWTH);
+    long[] front = Arrays.copyOf(leaves[leaf], cut + MAX_GROWTH);
+    long[] back = Arrays.copyOf(Arrays.copyOfRange(leaves[leaf], cut, count), capacity);
+    int[] frontCrcs = NO_CRCS;
+    int[] backCrcs = NO_CRCS;
+    if (keepsCrcs) {
+      frontCrcs = Arrays.copyOf(dataCrcs[leaf], cut + MAX_GROWTH);
+      backCrcs = Arrays.copyOf(Arrays.copyOfRange(dataCrcs[leaf], cut, count), capacity);
+    }
     if (leafCount == leaves.length) {
-      leaves = Arrays.copyOf(leaves, 2 * leafCount);
-      tops = Arrays.copyOf(tops, 2 * leafCount);
-      dataCrcs = keepsCrcs ? Arrays.copyOf(dataCrcs, 2 * leafCount) : dataCrcs;
+      growLists();
     }
     int behind = leafCount - leaf - 1;
     System.arraycopy(leaves, leaf + 1, leaves, leaf + 2, behind);
     System.arraycopy(tops, leaf + 1, tops, leaf + 2, behind);
-    int count = count(leaf);
-    int capacity = Math.max(LEAF_MIN_CAPACITY, count - cut + MAX_GROWTH);
-    leaves[leaf + 1] = Arrays.copyOf(Arrays.copyOfRange(leaves[leaf], cut, count), capacity);
-    leaves[leaf] = Arrays.copyOf(leaves[leaf], cut + MAX_GROWTH);
+    leaves[leaf] = front;
+    leaves[leaf + 1] = back;
     if (keepsCrcs) {
       System.arraycopy(dataCrcs, leaf + 1, dataCrcs, leaf + 2, behind);
-      dataCrcs[leaf + 1] = Arrays.copyOf(Arrays.copyOfRange(dataCrcs[leaf], cut, count), capacity);
-      dataCrcs[leaf] = Arrays.copyOf(dataCrcs[leaf], cut + MAX_GROWTH);
+      dataCrcs[leaf] = frontCrcs;
+      dataCrcs[leaf + 1] = backCrcs;
     }
     setTop(leaf, cut);
     setTop(leaf + 1, count - cut);
     leafCount++;
+  }
+
+  /** Makes room for twice the leaves. */
+  private void growLists() {
+    long[][] moreLeaves = Arrays.copyOf(leaves, 2 * leafCount);
+    int[] moreTops = Arrays.copyOf(tops, 2 * leafCount);
+    dataCrcs = keepsCrcs ? Arrays.copyOf(dataCrcs, 2 * leafCount) : dataCrcs;
+    leaves = moreLeaves;
+    tops = moreTops;
+  }
+
+  /** Makes room in a leaf for so many extents. */
+  private void growLeaf(int leaf, int extents) {
+    if (extents > leaves[leaf].length) {
+      int count = count(leaf);
+      int capacity = Math.min(LEAF_MAX, Math.max(extents, count + count / 2));
+      long[] grown = Arrays.copyOf(leaves[leaf], capacity);
+      if (keepsCrcs) {
+        dataCrcs[leaf] = Arrays.copyOf(dataCrcs[leaf], capacity);
+      }
+      leaves[leaf] = grown;
+    }
   }
 
   /**
@@ -527,13 +576,6 @@ public final class Subtree {
   private void replace(int leaf, int index, int endIndex, int pieces) {
     int count = count(leaf);
     int newCount = count - (endIndex - index) + pieces;
-    if (newCount > leaves[leaf].length) {
-      int capacity = Math.min(LEAF_MAX, Math.max(newCount, count + count / 2));
-      leaves[leaf] = Arrays.copyOf(leaves[leaf], capacity);
-      if (keepsCrcs) {
-        dataCrcs[leaf] = Arrays.copyOf(dataCrcs[leaf], capacity);
-      }
-    }
     if (index + pieces != endIndex) {
       moveWithin(leaf, endIndex, index + pieces, count - endIndex);
     }
