@@ -39,6 +39,9 @@ public final class BulkLoad {
   /** Extents that a bucket makes room for at a time. */
   private static final int BLOCK = 1 << 9;
 
+  /** What a bucket keeps room for: twice its share of a chunk. */
+  private static final int BLOCKS_KEPT = 2 * CHUNK / BUCKETS / BLOCK;
+
   /** Of a bucket. Up to 256 GiB of the device each group is one subtree. */
   private static final int GROUPS = 1 << 11;
 
@@ -82,6 +85,11 @@ public final class BulkLoad {
     last.finish();
   }
 
+  /** How many extents there is room for. */
+  int roomExtents() {
+    return chunk.roomExtents() + last.roomExtents();
+  }
+
   private void insertChunk() {
     last.finish();
     Chunk full = chunk;
@@ -110,6 +118,14 @@ public final class BulkLoad {
       size++;
     }
 
+    /** Forgets all, and the room that only few logs would need again. */
+    void clear() {
+      size = 0;
+      if (blocks.size() > BLOCKS_KEPT) {
+        blocks.subList(BLOCKS_KEPT, blocks.size()).clear();
+      }
+    }
+
     private void nextBlock() {
       int index = size / BLOCK;
       if (index == blocks.size()) {
@@ -134,6 +150,10 @@ public final class BulkLoad {
       size++;
     }
 
+    int roomExtents() {
+      return Arrays.stream(buckets).mapToInt(bucket -> bucket.blocks.size() * BLOCK).sum();
+    }
+
     /** Has other threads insert it. */
     void begin() {
       next.set(0);
@@ -156,7 +176,7 @@ public final class BulkLoad {
       BucketInsertion insertion = new BucketInsertion();
       for (int i = next.getAndIncrement(); i < BUCKETS; i = next.getAndIncrement()) {
         insertion.insert(buckets[i]);
-        buckets[i].size = 0;
+        buckets[i].clear();
       }
     }
   }
