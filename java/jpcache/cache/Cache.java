@@ -129,11 +129,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
   public static Cache open(
       PmemRegion region, BackingDevice backing, CacheOptions options, ReplayProgress progress) {
     CacheMedia media = CacheMedia.read(region.name(), region.view());
-    ReplayedLog replayed = new ReplayedLog(media, backing.sizeBytes(), false, progress);
-    if (!replayed.summary.dirtyTailOnLog()) {
-      // The trace of a torn update: nothing is known to be on the backing device. Rare.
-      replayed = new ReplayedLog(media, backing.sizeBytes(), true, progress);
-    }
+    ReplayedLog replayed = ReplayedLog.of(media, backing.sizeBytes(), progress);
     requireRoomForLastKset(region, replayed.summary.head());
     Undrained.drain(region, media, replayed.summary);
     return new Cache(region, backing, options, media, replayed);

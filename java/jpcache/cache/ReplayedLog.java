@@ -3,6 +3,7 @@ package jpcache.cache;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
+import java.util.BitSet;
 import jpcache.base.UserException;
 import jpcache.extent.BulkLoad;
 import jpcache.extent.Extent;
@@ -25,17 +26,40 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
   final int[] references;
   final SharedZeros zeros;
   final LogReplay.Summary summary;
+
+  /** The segments with data of a key where shared zeros would not leave it room. */
+  private final BitSet withoutZeros = new BitSet();
+
   private final BulkLoad load;
   private final ReplayProgress progress;
   private boolean dirty;
   private int damagedKeys;
 
   /**
+   * Replays the log; once more, which is rare, if at its end something turns out to be wrong that
+   * was taken for granted from its begin on: that dirty_tail is on the log, and that a segment
+   * holds shared zeros if it begins like one that does.
+   */
+  static ReplayedLog of(CacheMedia media, long logicalBytes, ReplayProgress progress) {
+    ReplayedLog replayed = new ReplayedLog(media, logicalBytes, false, new BitSet(), progress);
+    // Off the log, dirty_tail is the trace of a torn update: nothing is known to be on the device.
+    boolean dirty = !replayed.summary.dirtyTailOnLog();
+    BitSet withoutZeros = replayed.withoutZeros;
+    if (dirty || withoutZeros.intersects(replayed.zeros.found())) {
+      replayed = null; // there may be no room for two maps
+      replayed = new ReplayedLog(media, logicalBytes, dirty, withoutZeros, progress);
+    }
+    return replayed;
+  }
+
+  /**
    * Replays the log.
    *
    * @param dirty whether all of it counts as dirty, wherever dirty_tail is
+   * @param others the segments that hold no shared zeros, whatever they look like
    */
-  ReplayedLog(CacheMedia media, long logicalBytes, boolean dirty, ReplayProgress progress) {
+  private ReplayedLog(
+      CacheMedia media, long logicalBytes, boolean dirty, BitSet others, ReplayProgress progress) {
     this.progress = progress;
     this.dirty = dirty;
     this.media = media;
@@ -44,7 +68,7 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
     map = new ExtentMap(logicalBytes, media.info().dataCrc());
     references = new int[media.segments().count()];
     load = new BulkLoad(map);
-    zeros = new SharedZeros(media.view(), media.segments());
+    zeros = new SharedZeros(media.view(), media.segments(), others);
     summary = LogReplay.run(media, logicalBytes, this);
     load.finish();
     summary.logSegments().stream().forEach(segment -> references[segment]++);
@@ -81,7 +105,9 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
     } else {
       load.add(offset, clean ? Extent.clean(extent) : extent, kset.keyDataCrc(key));
     }
-    if (zeros.holds(segment, kset.keySegmentOffset(key))) {
+    if (SharedZeros.isExcludedBy(kset.keySegmentOffset(key))) {
+      withoutZeros.set(segment);
+    } else if (zeros.holds(segment, kset.keySegmentOffset(key))) {
       map.subtree(offset).addZeroKey(!clean);
     }
   }

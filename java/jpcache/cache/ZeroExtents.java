@@ -18,11 +18,12 @@ import jpcache.pmem.PmemRegion;
  * over when the log still has keys into it. In either case the session holds a reference to the
  * segment until it ends, so an extent of a tree that points there never outlives what it points to.
  *
- * <p>Because their places are shared, an extent of a tree does not say which of these keys it came
- * from. So while an extent of data is marked clean with its key, and leaves the tree with it, those
- * of zeros wait until no such key of the subtree is dirty, or none is left in the log; subtrees
- * count. Until then they say no more than the truth: what an evicted key made zero is zero on the
- * backing device, unless something newer lies over it.
+ * <p>No other key's data lies in such an extent, so an extent of a tree that points there came from
+ * the key of a zeroed range. But because their places are shared, an extent of a tree does not say
+ * which of these keys it came from. So while an extent of data is marked clean with its key, and
+ * leaves the tree with it, those of zeros wait until no such key of the subtree is dirty, or none
+ * is left in the log; subtrees count. Until then they say no more than the truth: what an evicted
+ * key made zero is zero on the backing device, unless something newer lies over it.
  *
  * <p>Any thread. The monitor is taken before those of {@link DataHead} and {@link SegmentTable}.
  */

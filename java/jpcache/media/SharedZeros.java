@@ -25,7 +25,8 @@ import jpcache.pmem.PoisonedMemoryException;
  * <p>The format knows nothing of it and need not: many keys may point to the same data, and whoever
  * follows them finds zeros. The mark is for us: after a restart it tells zeroed ranges from zeros
  * that were written, and the extent can be used on. It is not to be believed without a look at the
- * zeros, since clients can write it too.
+ * zeros, since clients can write it too; nor where the data of a live key lies in the extent and
+ * begins at neither of the two places, since then a client has written the zeros as well.
  *
  * <p>An object looks at each segment once, so it is for media whose segments are not recycled
  * meanwhile, and for one thread.
@@ -53,8 +54,18 @@ public final class SharedZeros {
   private final BitSet found = new BitSet();
 
   public SharedZeros(MemorySegment media, SegmentList segments) {
+    this(media, segments, new BitSet());
+  }
+
+  /**
+   * For media of which some segments need no look.
+   *
+   * @param others those that begin with other data, whatever that looks like
+   */
+  public SharedZeros(MemorySegment media, SegmentList segments, BitSet others) {
     this.media = media;
     this.segments = segments;
+    lookedAt.or(others);
   }
 
   private static MemorySegment mark() {
@@ -76,6 +87,11 @@ public final class SharedZeros {
   /** Whether the data of a zeroed range may begin there; whether it does, the segment tells. */
   public static boolean canBeginAt(int segmentOffsetBytes) {
     return segmentOffsetBytes == UNMAPPED_AT || segmentOffsetBytes == KEPT_AT;
+  }
+
+  /** Whether a segment where a key's data begins there does not begin with such an extent. */
+  public static boolean isExcludedBy(int segmentOffsetBytes) {
+    return segmentOffsetBytes < SIZE_BYTES && !canBeginAt(segmentOffsetBytes);
   }
 
   /** Whether a key is that of a zeroed range, by the place of its data. */

@@ -292,12 +292,7 @@ class ZeroesTest {
   /** Whoever writes can write the mark as well, at the place where it would be looked for. */
   @Test
   void aMarkThatAClientHasWrittenIsNotBelieved() {
-    MemorySegment mark =
-        buffer
-            .asSlice(0, 512)
-            .fill((byte) 0)
-            .copyFrom(MemorySegment.ofArray("jpcache: zeros\n".getBytes(US_ASCII)));
-    queue.write(0, 512, mark.address(), false, e -> errno[0] = e);
+    writeMark(0);
     write(8192, 4096, 'x');
     queue.commit();
     reopen();
@@ -305,6 +300,40 @@ class ZeroesTest {
     writeAllBack();
     assertEquals('x', slow[8192]);
     assertEquals(0, backing.zeroedBytes() + backing.unmappedBytes());
+  }
+
+  /** As who keeps a cache's image on a cache. */
+  @Test
+  void zerosThatAClientHasWrittenBehindAMarkAreItsDataAfterACrash() {
+    cache.setGcPercent(0);
+    writeMark(32 << 20);
+    write(0, 1024, '\0');
+    queue.commit();
+    writeAllBack();
+    for (int at = 64 << 10; at < 6 << 20; at += 64 << 10) {
+      write(at, 64 << 10, '\0');
+    }
+    queue.commit();
+    long dirtyBytes = cache.dirtyBytes();
+    reopen();
+    assertEquals(dirtyBytes, cache.dirtyBytes());
+    backing.failWrites(Errno.EIO);
+    cache.maintenance().step(System.nanoTime());
+    assertEquals(cache.tails().dirtyTail(), cache.tails().keyTail(), "the first are gone");
+    assertTrue(content().startsWith("2. 126b 12160. "), this::content);
+    backing.failWrites(0);
+    writeAllBack();
+    assertEquals(content(), text(slow));
+    assertEquals(0, backing.unmappedBytes());
+  }
+
+  private void writeMark(long offset) {
+    MemorySegment mark =
+        buffer
+            .asSlice(offset, 512)
+            .fill((byte) 0)
+            .copyFrom(MemorySegment.ofArray("jpcache: zeros\n".getBytes(US_ASCII)));
+    queue.write(offset, 512, mark.address(), false, e -> errno[0] = e);
   }
 
   @Test
