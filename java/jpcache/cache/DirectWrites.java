@@ -98,22 +98,26 @@ final class DirectWrites {
 
   /** A write with its data copied and its place in the order taken. */
   DirectWrite stage(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
-    synchronized (this) {
-      bytes += lengthBytes;
-    }
     MemorySegment buffer = buffers.take(lengthBytes);
     MemorySegment source = MemorySegment.ofAddress(address).reinterpret(lengthBytes);
     MemorySegment.copy(source, 0, buffer, 0, lengthBytes);
-    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer, false);
+    return counted(new DirectWrite(this, offsetBytes, lengthBytes, fua, done, buffer, false));
   }
 
   /** A range that the device makes zeros, with its place in the order taken. */
   DirectWrite stageZeros(
       long offsetBytes, int lengthBytes, boolean unmap, boolean fua, Completion done) {
-    synchronized (this) {
-      bytes += ZEROS_COST_BYTES;
-    }
-    return new DirectWrite(this, offsetBytes, lengthBytes, fua, done, null, unmap);
+    return counted(new DirectWrite(this, offsetBytes, lengthBytes, fua, done, null, unmap));
+  }
+
+  /** Comes last: what could not be made must not count, or its room would never come back. */
+  private synchronized DirectWrite counted(DirectWrite write) {
+    bytes += countedBytes(write);
+    return write;
+  }
+
+  private static int countedBytes(DirectWrite write) {
+    return write.buffer == null ? ZEROS_COST_BYTES : write.lengthBytes;
   }
 
   /** The write will not be made. Its pieces have been given back. */
@@ -252,7 +256,7 @@ final class DirectWrites {
       buffers.give(write.buffer);
     }
     synchronized (this) {
-      bytes -= write.buffer == null ? ZEROS_COST_BYTES : write.lengthBytes;
+      bytes -= countedBytes(write);
       notifyAll();
     }
     order.leave(write.turn);
