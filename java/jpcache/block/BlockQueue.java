@@ -1,6 +1,7 @@
 package jpcache.block;
 
 import jpcache.base.Completion;
+import jpcache.base.Errno;
 
 /**
  * One client's way into a {@link BlockDevice}: requests are handed over one by one, and {@link
@@ -10,6 +11,20 @@ import jpcache.base.Completion;
  * {@link BlockDevice#minimumBlockBytes() minimum block} and lie inside the device: the caller
  * (which has the protocol's own words for such errors) checks that first. Addresses are those of
  * native memory.
+ *
+ * <p>Every request that is handed over completes exactly once, whatever happens:
+ *
+ * <ul>
+ *   <li>by the queue, on the thread that uses it: while it is handed over, in {@link #commit}, or
+ *       in {@link #close} at the latest, which ends with ESHUTDOWN what no commit has completed;
+ *   <li>or by another thread that has it: a read that missed, a write that waits for room or for a
+ *       device. Such a request may complete after {@link #close}, and the memory of its read is the
+ *       device's until then.
+ * </ul>
+ *
+ * <p>That includes a request whose method throws, and all reads of a batch whose {@link #readAll}
+ * does: they end with an error, now or when whoever has a part of them is done with it. After a
+ * method has thrown, {@link #close} is the only one that may be called.
  *
  * <p>Requests that are handed over between two commits have no order among themselves as far as
  * reads are concerned: a read may or may not see a write of the same batch. Of two overlapping
@@ -25,8 +40,14 @@ public interface BlockQueue extends AutoCloseable {
 
   /** The same for some reads at once; the batch itself is the caller's again when this returns. */
   default void readAll(ReadBatch batch) {
-    for (int i = 0; i < batch.count(); i++) {
-      read(batch.offsetBytes(i), batch.lengthBytes(i), batch.address(i), batch.completion(i));
+    int next = 0;
+    try {
+      while (next < batch.count()) {
+        int i = next++;
+        read(batch.offsetBytes(i), batch.lengthBytes(i), batch.address(i), batch.completion(i));
+      }
+    } finally {
+      batch.fail(next, Errno.EIO);
     }
   }
 
@@ -42,7 +63,8 @@ public interface BlockQueue extends AutoCloseable {
 
   /**
    * Writes from memory at {@code address}, which must not change before {@link #commit} returns.
-   * {@code done} is called by {@link #commit}, or before this returns if the write fails at once.
+   * {@code done} is called by {@link #commit}, or before this returns if the write fails at once. A
+   * write that has to wait has its data copied, and is completed later by another thread.
    *
    * @param fua the data must be durable when {@code done} is called, whatever the device's
    *     durability otherwise promises
@@ -82,7 +104,10 @@ public interface BlockQueue extends AutoCloseable {
    */
   void describe(long offsetBytes, long lengthBytes, ExtentSink sink);
 
-  /** All writes that completed on any queue before this call are durable when {@code done} is. */
+  /**
+   * All writes that completed on any queue before this call are durable when {@code done} is called
+   * with 0, by {@link #commit} or later by another thread.
+   */
   void flush(Completion done);
 
   /**
@@ -91,7 +116,11 @@ public interface BlockQueue extends AutoCloseable {
    */
   void commit();
 
-  /** Gives the queue up; what was not committed is dropped and never completes. */
+  /**
+   * Gives the queue up. What no commit has made, writes, zeros and flushes, is dropped and
+   * completes with ESHUTDOWN before this returns; what others have under way is left to them.
+   * Closing once more does nothing.
+   */
   @Override
   void close();
 }

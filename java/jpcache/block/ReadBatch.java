@@ -56,6 +56,13 @@ public final class ReadBatch {
     return Objects.requireNonNull(completions[read]);
   }
 
+  /** Completes the reads from number {@code from} on, which nobody has begun, with an error. */
+  public void fail(int from, int errno) {
+    for (int i = from; i < count; i++) {
+      completion(i).complete(errno);
+    }
+  }
+
   public void clear() {
     Arrays.fill(completions, 0, count, null);
     count = 0;

@@ -3,8 +3,8 @@ package jpcache.cache;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.ArrayDeque;
+import java.util.Queue;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
@@ -45,7 +45,7 @@ final class CacheQueue implements BlockQueue {
   private final StagedWrites staged = new StagedWrites(64);
   private final Staging staging;
   private final DirectStaging direct;
-  private final List<Completion> flushes = new ArrayList<>();
+  private final Queue<Completion> flushes = new ArrayDeque<>();
   private final KeyInsertion keys;
 
   /** What the cache's mode was when the batch's first write came; null before that. */
@@ -74,6 +74,16 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void write(long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
+    try {
+      stageOrWait(offsetBytes, lengthBytes, address, fua, done);
+    } catch (RuntimeException | Error e) {
+      done.complete(Errno.EIO); // nothing throws once the write has been taken
+      throw e;
+    }
+  }
+
+  private void stageOrWait(
+      long offsetBytes, int lengthBytes, long address, boolean fua, Completion done) {
     WritePolicy mode = policy();
     if (mode.isDirect() && cache.directWrites().isFull()) {
       publish();
@@ -146,13 +156,20 @@ final class CacheQueue implements BlockQueue {
   public void writeZeroes(
       long offsetBytes, long lengthBytes, boolean unmap, boolean fua, Completion done) {
     ZeroedRange range = new ZeroedRange(offsetBytes, lengthBytes, unmap, fua, done);
-    if (cache.backlog().isEmpty()) {
-      stageZeroes(range, ZEROED_BY_CALLER_BYTES);
-    }
-    if (!range.isStaged()) {
-      counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
-      publish();
-      cache.backlog().add(range);
+    try {
+      if (cache.backlog().isEmpty()) {
+        stageZeroes(range, ZEROED_BY_CALLER_BYTES);
+      }
+      if (!range.isStaged()) {
+        counters.add(CacheMetrics.Event.WRITES_WAITED, 1);
+        publish();
+        cache.backlog().add(range);
+      }
+    } catch (RuntimeException | Error e) {
+      if (!range.isStaged()) {
+        range.fail(Errno.EIO); // as soon as the parts that have been staged have ended
+      }
+      throw e;
     }
   }
 
@@ -208,6 +225,9 @@ final class CacheQueue implements BlockQueue {
     } catch (UncheckedIOException e) {
       fail(part, e);
       range.fail(Errno.EIO);
+    } catch (RuntimeException | Error e) {
+      part.complete(Errno.EIO);
+      throw e;
     }
     return true;
   }
@@ -256,7 +276,12 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void flush(Completion done) {
-    flushes.add(done);
+    try {
+      flushes.add(done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.EIO);
+      throw e;
+    }
   }
 
   @Override
@@ -291,17 +316,20 @@ final class CacheQueue implements BlockQueue {
   }
 
   private void enterStaged() {
-    int entered = keys.insert(staged);
-    boolean enough = entered == staged.pieces();
-    if (fuaStaged || cache.durability() == Durability.ACK) {
-      enough &= keys.makeDurable();
+    boolean enough = false;
+    try {
+      enough = keys.insert(staged);
+      if (fuaStaged || cache.durability() == Durability.ACK) {
+        enough &= keys.makeDurable();
+      }
+    } finally {
+      if (!enough) {
+        batchErrno = Errno.EIO;
+      }
+      fuaStaged = false;
+      staging.drop(staged, keys.entered()); // what has entered is the tree's, also after a failure
+      staged.dropPieces(0);
     }
-    if (!enough) {
-      batchErrno = Errno.EIO;
-    }
-    fuaStaged = false;
-    staging.drop(staged, entered);
-    staged.dropPieces(0);
   }
 
   /**
@@ -311,16 +339,19 @@ final class CacheQueue implements BlockQueue {
    */
   void insertClean(Subtree subtree) {
     staging.endBatch();
-    int piece = 0;
+    int entered = 0;
     try {
-      for (; piece < staged.pieces(); piece++) {
+      while (entered < staged.pieces()) {
+        int piece = entered++; // if anything throws, nobody knows how far it has come
         keys.insert(subtree, staged, piece, Layout.KEY_FLAG_CLEAN);
       }
     } catch (UncheckedIOException e) {
+      entered--;
       LOG.log(Level.WARNING, "what was read is not cached: {0}", e.getMessage());
+    } finally {
+      staging.drop(staged, entered);
+      staged.clear();
     }
-    staging.drop(staged, piece);
-    staged.clear();
   }
 
   /** Instead of {@link #commit}: gives back what has been staged, and completes nothing. */
@@ -338,14 +369,13 @@ final class CacheQueue implements BlockQueue {
       errno = log.flush();
     }
     BackingFlushes device = cache.directWrites().flushes();
-    for (int i = 0; i < flushes.size(); i++) {
+    for (Completion done; (done = flushes.poll()) != null; ) {
       if (errno == 0 && device.isNeeded()) {
-        device.flushForClient(flushes.get(i));
+        device.flushForClient(done);
       } else {
-        flushes.get(i).complete(errno);
+        done.complete(errno);
       }
     }
-    flushes.clear();
   }
 
   // ---- reads ----
@@ -377,10 +407,12 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void close() {
-    direct.abandon();
+    direct.abandon(Errno.ESHUTDOWN);
     staging.drop(staged, 0);
-    staged.clear();
-    flushes.clear();
+    staged.completeAll(Errno.ESHUTDOWN);
+    for (Completion done; (done = flushes.poll()) != null; ) {
+      done.complete(Errno.ESHUTDOWN);
+    }
     policy = null;
     cache.closed(this);
     staging.close();

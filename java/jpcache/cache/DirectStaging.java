@@ -45,20 +45,19 @@ final class DirectStaging {
       long offsetBytes, int lengthBytes, long address, boolean fua, boolean all, Completion done) {
     DirectWrite write = writes.stage(offsetBytes, lengthBytes, address, fua, done);
     long addressOfZero = address - offsetBytes;
-    boolean staged = false;
+    boolean taken = false;
     try {
-      staged =
+      boolean staged =
           all
               ? staging.stage(write.pieces, offsetBytes, write.endBytes(), addressOfZero)
               : stageCached(write, addressOfZero);
+      taken = staged && batch.add(write);
     } finally {
-      if (staged) {
-        batch.add(write);
-      } else {
+      if (!taken) {
         withdraw(write);
       }
     }
-    return staged;
+    return taken;
   }
 
   /**
@@ -69,17 +68,15 @@ final class DirectStaging {
    */
   boolean stageZeros(long from, long to, boolean unmap, boolean fua, Completion done) {
     DirectWrite write = writes.stageZeros(from, (int) (to - from), unmap, fua, done);
-    boolean staged = false;
+    boolean taken = false;
     try {
-      staged = staging.stageZeros(write.pieces, from, to, unmap);
+      taken = staging.stageZeros(write.pieces, from, to, unmap) && batch.add(write);
     } finally {
-      if (staged) {
-        batch.add(write);
-      } else {
+      if (!taken) {
         withdraw(write);
       }
     }
-    return staged;
+    return taken;
   }
 
   private boolean stageCached(DirectWrite write, long addressOfZero) {
@@ -125,14 +122,26 @@ final class DirectStaging {
 
   /** Lets all of the batch go, each as soon as its turn comes. What was staged has been drained. */
   void start() {
-    batch.forEach(writes::start);
-    batch.clear();
+    if (batch.isEmpty()) {
+      return;
+    }
+    int started = 0;
+    try {
+      while (started < batch.size()) {
+        writes.start(batch.get(started++));
+      }
+    } finally {
+      batch.subList(0, started).clear(); // whatever has been started ends by itself
+    }
   }
 
-  /** Gives the batch up. */
-  void abandon() {
-    batch.forEach(this::withdraw);
-    batch.clear();
+  /** Gives the batch up: its writes complete with an error. */
+  void abandon(int errno) {
+    while (!batch.isEmpty()) {
+      DirectWrite write = batch.removeLast();
+      withdraw(write);
+      write.done.complete(errno);
+    }
   }
 
   private void withdraw(DirectWrite write) {

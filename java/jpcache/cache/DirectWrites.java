@@ -134,13 +134,21 @@ final class DirectWrites {
   void run(DirectWrite write) {
     underWay.incrementAndGet();
     entered.incrementAndGet();
-    BitSet overtaken = overtaken(write);
-    if (!enterKeys(write)) {
-      end(write, Errno.EIO);
-      return;
-    }
-    int sectors = write.lengthBytes >>> Extent.SECTOR_SHIFT;
     Miss parts = new Miss(errno -> written(write, errno));
+    int errno = Errno.EIO;
+    try {
+      BitSet overtaken = overtaken(write);
+      if (enterKeys(write)) {
+        sendParts(write, overtaken, parts);
+        errno = 0;
+      }
+    } finally {
+      parts.complete(errno);
+    }
+  }
+
+  private void sendParts(DirectWrite write, BitSet overtaken, Miss parts) {
+    int sectors = write.lengthBytes >>> Extent.SECTOR_SHIFT;
     for (int at = overtaken.nextClearBit(0); at < sectors; ) {
       int next = overtaken.nextSetBit(at);
       int end = next < 0 ? sectors : next;
@@ -148,7 +156,6 @@ final class DirectWrites {
       send(write, (long) at << Extent.SECTOR_SHIFT, (end - at) << Extent.SECTOR_SHIFT, parts);
       at = overtaken.nextClearBit(end);
     }
-    parts.complete(0);
   }
 
   private void send(DirectWrite write, long skippedBytes, int lengthBytes, Completion done) {
@@ -199,19 +206,21 @@ final class DirectWrites {
       return true;
     }
     StagedWrites pieces = write.pieces;
+    KeyInsertion keys = new KeyInsertion(cache);
     // Until the device has answered: what is then marked clean must be this data and no later.
     for (int piece = 0; piece < pieces.pieces(); piece++) {
       cache.segments().addReference(pieces.segment(piece));
     }
-    KeyInsertion keys = new KeyInsertion(cache);
-    int entered = keys.insert(pieces);
-    boolean durable = keys.makeDurable() && entered == pieces.pieces();
-    for (int piece = entered; piece < pieces.pieces(); piece++) {
-      cache.segments().release(pieces.segment(piece));
+    try {
+      boolean all = keys.insert(pieces);
+      return keys.makeDurable() && all;
+    } finally {
+      for (int piece = keys.entered(); piece < pieces.pieces(); piece++) {
+        cache.segments().release(pieces.segment(piece));
+      }
+      cache.log().head().release(pieces.pieces() - keys.entered());
+      cache.roomMayHaveCome();
     }
-    cache.log().head().release(pieces.pieces() - entered);
-    cache.roomMayHaveCome();
-    return durable;
   }
 
   private void written(DirectWrite write, int errno) {

@@ -26,6 +26,9 @@ final class KeyInsertion {
   /** For each open kset the last ticket that has to become durable, or 0. */
   private final long[] tickets;
 
+  /** Of the pieces that were last to be entered, those whose data is no longer the caller's. */
+  private int entered;
+
   KeyInsertion(Cache cache) {
     map = cache.map();
     log = cache.log();
@@ -36,12 +39,15 @@ final class KeyInsertion {
   }
 
   /**
-   * Enters the keys of some pieces, as dirty ones; reads see them from now on.
+   * Enters the keys of some pieces, as dirty ones; reads see them from now on. The pieces of which
+   * that is true are the first {@link #entered}, however this ends.
    *
-   * @return how many: all, unless a full kset could not be stored
+   * @return whether that is all of them; false if a full kset could not be stored
    */
-  int insert(StagedWrites pieces) {
-    for (int piece = 0; piece < pieces.pieces(); piece++) {
+  boolean insert(StagedWrites pieces) {
+    entered = 0;
+    while (entered < pieces.pieces()) {
+      int piece = entered++; // if anything throws, nobody knows how far it has come
       long offset = pieces.offset(piece);
       Subtree subtree = map.subtree(offset);
       try {
@@ -51,10 +57,16 @@ final class KeyInsertion {
         }
       } catch (UncheckedIOException e) {
         LOG.log(Level.ERROR, "writes fail: {0}", e.getMessage());
-        return piece;
+        entered = piece;
+        return false;
       }
     }
-    return pieces.pieces();
+    return true;
+  }
+
+  /** How many pieces the last {@link #insert(StagedWrites)} has entered, or begun to. */
+  int entered() {
+    return entered;
   }
 
   /**

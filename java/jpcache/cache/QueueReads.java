@@ -5,8 +5,8 @@ import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.invoke.VarHandle;
-import java.util.ArrayList;
-import java.util.List;
+import java.util.ArrayDeque;
+import java.util.Queue;
 import jpcache.base.Completion;
 import jpcache.base.Crc32c;
 import jpcache.base.Errno;
@@ -67,7 +67,7 @@ final class QueueReads {
   private final ExtentList extents = new ExtentList();
   private long[] generations = new long[16];
   private final ExtentList scratch = new ExtentList();
-  private final List<Fill> holes = new ArrayList<>();
+  private final Queue<Fill> holes = new ArrayDeque<>();
 
   /** Of what was looked at only to have it near; kept, or it would not be looked at. */
   @SuppressWarnings("UnusedVariable") // see above
@@ -108,13 +108,20 @@ final class QueueReads {
    */
   void readAll(ReadBatch batch) {
     boolean together = batch.count() > 1;
-    if (together) {
-      findHits(batch);
-    }
-    for (int i = 0; i < batch.count(); i++) {
-      if (!together || !copyHit(batch, i)) {
-        read(batch.offsetBytes(i), batch.lengthBytes(i), batch.address(i), batch.completion(i));
+    int next = 0;
+    try {
+      if (together) {
+        findHits(batch);
       }
+      while (next < batch.count()) {
+        boolean hit = together && copyHit(batch, next);
+        int i = next++;
+        if (!hit) {
+          read(batch.offsetBytes(i), batch.lengthBytes(i), batch.address(i), batch.completion(i));
+        }
+      }
+    } finally {
+      batch.fail(next, Errno.EIO); // none, unless anything has been thrown
     }
   }
 
@@ -196,12 +203,12 @@ final class QueueReads {
     this.lengthBytes = lengthBytes;
     this.address = address;
     miss = null;
-    long end = offsetBytes + lengthBytes;
-    int errno = 0;
-    for (long at = offsetBytes; at < end && errno == 0; ) {
-      long to = Math.min(end, (at & -SUBTREE_BYTES) + SUBTREE_BYTES);
-      errno = readPart(at, to, done);
-      at = to;
+    int errno;
+    try {
+      errno = readParts(done);
+    } catch (RuntimeException | Error e) {
+      fail(done);
+      throw e;
     }
     counters.add(CacheMetrics.Event.READ_BYTES, lengthBytes);
     if (miss == null) {
@@ -212,6 +219,29 @@ final class QueueReads {
       miss.complete(errno);
       miss = null;
     }
+  }
+
+  private int readParts(Completion done) {
+    long end = offsetBytes + lengthBytes;
+    int errno = 0;
+    for (long at = offsetBytes; at < end && errno == 0; ) {
+      long to = Math.min(end, (at & -SUBTREE_BYTES) + SUBTREE_BYTES);
+      errno = readPart(at, to, done);
+      at = to;
+    }
+    return errno;
+  }
+
+  /**
+   * Something was thrown: the read ends with an error once all that has been asked for has come.
+   */
+  private void fail(Completion done) {
+    for (Fill hole; (hole = holes.poll()) != null; ) {
+      hole.complete(Errno.EIO); // others may have joined it
+    }
+    Completion all = miss == null ? done : miss;
+    miss = null;
+    all.complete(Errno.EIO);
   }
 
   /** Reads what lies in one subtree. */
@@ -311,21 +341,26 @@ final class QueueReads {
       miss = new Miss(done);
       fills = sequential.shouldCache(offsetBytes, lengthBytes);
     }
-    miss.addPart();
     counters.add(CacheMetrics.Event.READ_MISS_BYTES, to - from);
-    Fill fill =
-        cache.fills().begin(from, (int) (to - from), address + (from - offsetBytes), fills, miss);
+    int length = (int) (to - from);
+    miss.addPart();
+    Fill fill;
+    try {
+      fill = cache.fills().begin(from, length, address + (from - offsetBytes), fills, miss);
+    } catch (RuntimeException | Error e) {
+      miss.complete(Errno.EIO);
+      throw e;
+    }
     if (fill != null) {
       holes.add(fill);
     }
   }
 
   private void readHoles() {
-    for (int i = 0; i < holes.size(); i++) {
-      Fill hole = holes.get(i);
+    for (Fill hole; (hole = holes.poll()) != null; ) {
+      // Should this throw, the device may have the memory all the same: the read never ends then.
       cache.backing().read(hole.offsetBytes, hole.lengthBytes, hole.address, hole);
     }
-    holes.clear();
   }
 
   /** Copies an extent that was found; 0, an error, or {@link #LOOK_AGAIN}. */

@@ -87,7 +87,7 @@ final class StagedWrites {
     completions.clear();
   }
 
-  /** Forgets all writes and pieces; they never complete. */
+  /** Forgets all writes and pieces, of whose end nobody wants to be told. */
   void clear() {
     pieces = 0;
     completions.clear();

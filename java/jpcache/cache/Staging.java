@@ -48,23 +48,33 @@ final class Staging {
    */
   boolean stage(StagedWrites pieces, long from, long to, long addressOfZero) {
     int before = pieces.pieces();
+    boolean all = false;
+    try {
+      all = stagePieces(pieces, from, to, addressOfZero);
+    } finally {
+      if (!all) {
+        drop(pieces, before);
+      }
+    }
+    return all;
+  }
+
+  private boolean stagePieces(StagedWrites pieces, long from, long to, long addressOfZero) {
     long at = from;
     while (at < to) {
       int inSubtree = SUBTREE_BYTES - (int) (at & (SUBTREE_BYTES - 1));
       if (!takeRoom((int) Math.min(to - at, inSubtree), pieces.pieces() > 0)) {
-        drop(pieces, before);
         return false;
       }
       long source = addressOfZero + at;
       try {
         region.copy(segments.dataOffset(room.segment) + room.offsetBytes, source, room.lengthBytes);
-      } catch (UncheckedIOException e) {
+        pieces.addPiece(at, room, cache.dataCrc() ? crc.of(source, room.lengthBytes) : 0);
+      } catch (RuntimeException | Error e) {
         segments.release(room.segment);
         reservedKeys++;
-        drop(pieces, before);
         throw e;
       }
-      pieces.addPiece(at, room, cache.dataCrc() ? crc.of(source, room.lengthBytes) : 0);
       at += room.lengthBytes;
     }
     counters.add(CacheMetrics.Event.STORED_BYTES, to - from);

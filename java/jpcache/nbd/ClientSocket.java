@@ -20,13 +20,18 @@ final class ClientSocket implements Transport {
   /** Takes the descriptor over, also when this fails. */
   ClientSocket(int fd) {
     this.fd = fd;
+    long allocated = 0;
     try {
+      allocated = NativeMemory.allocate(NATIVE_BYTES);
       wakeup = new Wakeup();
-    } catch (UserException e) {
+    } catch (UserException | OutOfMemoryError e) {
       Posix.close(fd);
+      if (allocated != 0) {
+        NativeMemory.free(allocated, NATIVE_BYTES);
+      }
       throw e;
     }
-    polls = NativeMemory.allocate(NATIVE_BYTES);
+    polls = allocated;
     NativeMemory.hostInt(polls, fd);
     NativeMemory.hostInt(polls + Sockets.POLL_BYTES, wakeup.fd());
     NativeMemory.hostShort(polls + Sockets.POLL_BYTES + EVENTS, (short) Sockets.POLLIN);

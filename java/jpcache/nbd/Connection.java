@@ -80,9 +80,12 @@ final class Connection {
     } catch (RuntimeException | Error e) {
       LOG.log(Level.ERROR, thread.getName() + ": closing after an unexpected failure", e);
     } finally {
-      replies.awaitOutstanding();
-      release();
-      onEnd.accept(this);
+      try {
+        replies.awaitOutstanding();
+        release();
+      } finally {
+        onEnd.accept(this);
+      }
     }
   }
 
@@ -154,20 +157,18 @@ final class Connection {
   private void transmit(Session session, ReceiveBuffer received) {
     replies.useFormat(session.format());
     BlockQueue queue = session.export().device().openQueue();
-    boolean orderly = false;
     try (Counters.Stripe<NbdMetrics.Event> counters = state.metrics().open()) {
       counters.add(NbdMetrics.Event.CONNECTIONS, 1);
       new Transmission(state, session, transport, received, replies, queue, counters).run();
-      orderly = true;
+      if (!replies.allAnswered()) {
+        replies.awaitOutstanding();
+      }
     } finally {
-      if (orderly) {
-        if (!replies.allAnswered()) {
-          replies.awaitOutstanding();
-        }
+      // After a failure, what the device was given and has not committed ends here.
+      try {
         queue.close();
-      } else {
-        queue.close();
-        replies.forgetUncommitted();
+      } finally {
+        replies.failUnsubmitted();
       }
     }
   }

@@ -61,8 +61,8 @@ final class Reply implements Completion {
   /** Whether the connection's thread has it in the list of the batch. Its own. */
   boolean inBatch;
 
-  /** Whether only a commit completes it. The connection's thread's own. */
-  boolean needsCommit;
+  /** Whether the device has it and will complete it. The connection's thread's own. */
+  boolean withDevice;
 
   /** What the request counts as, and when it began; null if it was refused. */
   NbdMetrics.@Nullable Requests kind;
@@ -79,7 +79,6 @@ final class Reply implements Completion {
   void begin(
       ReplyFormat replyFormat,
       Request request,
-      boolean onlyCommitCompletes,
       NbdMetrics.@Nullable Requests requestKind,
       long requestBegunNanos) {
     // To store a reference may cost what a fence does, which the last write's copy then holds up.
@@ -97,7 +96,7 @@ final class Reply implements Completion {
     inParts = false;
     fastZero = request.has(NbdProtocol.CMD_FLAG_FAST_ZERO);
     begunNanos = requestBegunNanos;
-    needsCommit = onlyCommitCompletes;
+    withDevice = false;
     done = false;
   }
 
@@ -211,14 +210,21 @@ final class Reply implements Completion {
     if (error == 0) {
       sendBytes = succeed();
     } else {
-      byte[] text = Errno.text(error).getBytes(StandardCharsets.UTF_8);
       int onWire = Request.errorOnWire(error, fastZero);
-      sendBytes = format.error(address, roomBytes, onWire, text, cookie, requestOffset);
+      sendBytes = format.error(address, roomBytes, onWire, text(error), cookie, requestOffset);
       if (kind != null) {
         kind.failed();
       }
     }
     queue.completed(this);
+  }
+
+  private static byte[] text(int errno) {
+    try {
+      return Errno.text(errno).getBytes(StandardCharsets.UTF_8);
+    } catch (OutOfMemoryError e) {
+      return NO_TEXT; // which may be the error that this tells of
+    }
   }
 
   private int succeed() {

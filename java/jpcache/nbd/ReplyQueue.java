@@ -87,18 +87,19 @@ final class ReplyQueue implements AutoCloseable {
    * A request begins: the reply is its completion.
    *
    * @param bytes the memory that the reply takes at most
-   * @param needsCommit whether only a commit completes it
    * @param kind what it counts as; null if it is refused
    * @return null if others must be answered first
    */
-  @Nullable Reply begin(
-      Request request, int bytes, boolean needsCommit, NbdMetrics.@Nullable Requests kind) {
+  @Nullable Reply begin(Request request, int bytes, NbdMetrics.@Nullable Requests kind) {
     if (tooManyInFlight()) {
       return null;
     }
     Reply reply = pool;
     if (reply == null) {
       reply = new Reply(this);
+    }
+    if (begun - answered == batch.length) {
+      batch = Arrays.copyOf(batch, 2 * batch.length); // there is room for all, so none fails later
     }
     if (!memory.reserve(reply, bytes)) {
       return null;
@@ -108,7 +109,7 @@ final class ReplyQueue implements AutoCloseable {
     if (batchCount == 0) {
       times.begin();
     }
-    reply.begin(format, request, needsCommit, kind, times.begunNanos());
+    reply.begin(format, request, kind, times.begunNanos());
     begun++;
     addToBatch(reply);
     return reply;
@@ -144,9 +145,6 @@ final class ReplyQueue implements AutoCloseable {
   }
 
   private void addToBatch(Reply reply) {
-    if (batchCount == batch.length) {
-      batch = Arrays.copyOf(batch, 2 * batchCount);
-    }
     batch[batchCount++] = reply;
     reply.inBatch = true;
   }
@@ -246,11 +244,14 @@ final class ReplyQueue implements AutoCloseable {
     return begun - completedByOwner - completedElsewhere.get();
   }
 
-  /** Writes that were never committed complete no more: the device's queue has been closed. */
-  void forgetUncommitted() {
+  /**
+   * After a failure: ends those requests that had begun and that the device has not been given.
+   * Whatever it was given, it completes.
+   */
+  void failUnsubmitted() {
     for (int i = 0; i < batchCount; i++) {
-      if (batch[i].needsCommit && !batch[i].done) {
-        completedByOwner++;
+      if (!batch[i].withDevice && !batch[i].done) {
+        batch[i].complete(Errno.EIO);
       }
     }
   }
@@ -302,26 +303,33 @@ final class ReplyQueue implements AutoCloseable {
       }
       return;
     }
-    if (reply.kind != null) {
-      reply.kind.answered(System.nanoTime() - reply.begunNanos);
-    }
-    push(reply);
-    if (sendLock.tryLock()) {
-      try {
-        sendReady();
-        if (hasUnsent() || ownerWaits) {
-          wakeup.raise();
-        }
-      } finally {
-        sendLock.unlock();
+    try {
+      if (reply.kind != null) {
+        reply.kind.answered(System.nanoTime() - reply.begunNanos);
       }
-    } else {
-      wakeup.raise();
+      push(reply);
+      sendOrWakeOwner();
+    } finally {
+      // From here on the connection may be gone: awaitOutstanding waits for exactly this count.
+      completedElsewhere.incrementAndGet();
+      if (closing) {
+        LockSupport.unpark(owner);
+      }
     }
-    // From here on the connection may be gone: awaitOutstanding waits for exactly this count.
-    completedElsewhere.incrementAndGet();
-    if (closing) {
-      LockSupport.unpark(owner);
+  }
+
+  private void sendOrWakeOwner() {
+    if (!sendLock.tryLock()) {
+      wakeup.raise();
+      return;
+    }
+    try {
+      sendReady();
+      if (hasUnsent() || ownerWaits) {
+        wakeup.raise();
+      }
+    } finally {
+      sendLock.unlock();
     }
   }
 

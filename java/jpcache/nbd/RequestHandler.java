@@ -1,6 +1,7 @@
 package jpcache.nbd;
 
 import java.util.Objects;
+import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.block.Loan;
 import jpcache.block.ReadBatch;
@@ -80,7 +81,7 @@ final class RequestHandler {
       }
     }
     int bytes = format.dataHeaderBytes() + whole;
-    Reply reply = replies.begin(request, bytes, false, metrics.reads);
+    Reply reply = replies.begin(request, bytes, metrics.reads);
     if (reply == null) {
       return false;
     }
@@ -96,7 +97,13 @@ final class RequestHandler {
   /** A read that is answered with data from where it lies. There is room for its reply. */
   private void readLent(Request request, Loan loan) {
     int bytes = Reply.bytesWithLoan(format, loan.lengthBytes());
-    Reply reply = Objects.requireNonNull(replies.begin(request, bytes, false, metrics.reads));
+    Reply reply;
+    try {
+      reply = Objects.requireNonNull(replies.begin(request, bytes, metrics.reads));
+    } catch (RuntimeException | Error e) {
+      loan.end(); // nobody else knows of it yet
+      throw e;
+    }
     metrics.reads.begin(counters, request.length());
     counters.add(NbdMetrics.Event.LENT_READS, 1);
     replies.answerWith(loan, reply);
@@ -105,6 +112,7 @@ final class RequestHandler {
 
   private void add(long offsetBytes, int lengthBytes, long address, Reply reply) {
     reads.add(offsetBytes, lengthBytes, address, reply);
+    reply.withDevice = true; // or in its batch, which comes to the same
     if (reads.isFull()) {
       submitReads();
     }
@@ -112,13 +120,22 @@ final class RequestHandler {
 
   /** Hands over the reads that have been kept to go together. */
   void submitReads() {
-    queue.readAll(reads);
+    try {
+      queue.readAll(reads);
+    } finally {
+      reads.clear();
+    }
+  }
+
+  /** After a failure: the reads that have been kept are not handed over any more. */
+  void failReads() {
+    reads.fail(0, Errno.EIO);
     reads.clear();
   }
 
   /** A read of a range with holes, of which only the rest is read and sent. */
   private boolean readPieces(Request request) {
-    Reply reply = replies.begin(request, plan.replyBytes(format), false, metrics.reads);
+    Reply reply = replies.begin(request, plan.replyBytes(format), metrics.reads);
     if (reply == null) {
       return false;
     }
@@ -131,17 +148,25 @@ final class RequestHandler {
       return true;
     }
     reply.awaitParts(dataPieces);
-    long at = reply.address();
-    long from = request.offset();
-    for (int i = 0; i < plan.count(); i++) {
-      int length = plan.lengthBytes(i);
-      if (plan.isHole(i)) {
-        at += format.holeChunkBytes();
-      } else {
-        add(from, length, at + format.dataHeaderBytes(), reply);
-        at += format.dataHeaderBytes() + length;
+    int missing = dataPieces;
+    try {
+      long at = reply.address();
+      long from = request.offset();
+      for (int i = 0; i < plan.count(); i++) {
+        int length = plan.lengthBytes(i);
+        if (plan.isHole(i)) {
+          at += format.holeChunkBytes();
+        } else {
+          missing--;
+          add(from, length, at + format.dataHeaderBytes(), reply);
+          at += format.dataHeaderBytes() + length;
+        }
+        from += length;
       }
-      from += length;
+    } finally {
+      for (; missing > 0; missing--) {
+        reply.complete(Errno.EIO); // handing over another one has failed
+      }
     }
     return true;
   }
@@ -162,50 +187,54 @@ final class RequestHandler {
   }
 
   private boolean write(Request request, long payloadAddress) {
-    Reply reply = replies.begin(request, format.plainBytes, true, metrics.writes);
+    Reply reply = replies.begin(request, format.plainBytes, metrics.writes);
     if (reply == null) {
       return false;
     }
     metrics.writes.begin(counters, request.length());
     boolean fua = request.has(NbdProtocol.CMD_FLAG_FUA);
+    reply.withDevice = true;
     queue.write(request.offset(), (int) request.length(), payloadAddress, fua, reply);
     return true;
   }
 
   private boolean flush(Request request) {
-    Reply reply = replies.begin(request, format.plainBytes, false, metrics.flushes);
+    Reply reply = replies.begin(request, format.plainBytes, metrics.flushes);
     if (reply == null) {
       return false;
     }
     metrics.flushes.begin(counters, 0);
+    reply.withDevice = true;
     queue.flush(reply);
     return true;
   }
 
   private boolean zero(Request request, boolean unmap, NbdMetrics.Requests kind) {
-    Reply reply = replies.begin(request, format.plainBytes, true, kind);
+    Reply reply = replies.begin(request, format.plainBytes, kind);
     if (reply == null) {
       return false;
     }
     kind.begin(counters, request.length());
     boolean fua = request.has(NbdProtocol.CMD_FLAG_FUA);
+    reply.withDevice = true;
     queue.writeZeroes(request.offset(), request.length(), unmap, fua, reply);
     return true;
   }
 
   private boolean prefetch(Request request) {
-    Reply reply = replies.begin(request, format.plainBytes, false, metrics.prefetches);
+    Reply reply = replies.begin(request, format.plainBytes, metrics.prefetches);
     if (reply == null) {
       return false;
     }
     metrics.prefetches.begin(counters, request.length());
+    reply.withDevice = true;
     queue.prefetch(request.offset(), request.length(), reply);
     return true;
   }
 
   private boolean blockStatus(Request request) {
     status.describe(queue, request);
-    Reply reply = replies.begin(request, status.replyBytes(format), false, metrics.statuses);
+    Reply reply = replies.begin(request, status.replyBytes(format), metrics.statuses);
     if (reply == null) {
       return false;
     }

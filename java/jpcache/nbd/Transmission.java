@@ -150,6 +150,7 @@ final class Transmission {
     int count = 0;
     throttled = false;
     wantedBytes = headerBytes;
+    boolean failed = true;
     try {
       while (!ended && discarded() && received.available() >= headerBytes) {
         if (!handleOne()) {
@@ -157,9 +158,13 @@ final class Transmission {
         }
         count++;
       }
+      failed = false;
     } finally {
-      handler.submitReads();
+      if (failed) {
+        handler.failReads();
+      }
     }
+    handler.submitReads();
     if (count > 0) {
       queue.commit();
     }
@@ -209,7 +214,7 @@ final class Transmission {
 
   /** Answers with an error, once the payload that nobody wants is out of the way. */
   private boolean refuse(Refusal refusal, long payload) {
-    Reply reply = replies.begin(request, format.errorBytes(refusal.text()), false, null);
+    Reply reply = replies.begin(request, format.errorBytes(refusal.text()), null);
     if (reply == null) {
       return false;
     }

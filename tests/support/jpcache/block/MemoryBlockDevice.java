@@ -13,6 +13,7 @@ import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import jpcache.base.Completion;
+import jpcache.base.Errno;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,10 +28,11 @@ import org.jspecify.annotations.Nullable;
  *       back until {@link #release}.
  *   <li>{@link #lendWhen} lets chosen reads borrow. What is lent is a copy, which is unmapped when
  *       the loan ends: whoever sends from it later fails.
- *   <li>{@link #failWhen} makes chosen requests fail.
+ *   <li>{@link #failWhen} makes chosen requests fail, {@link #throwWhen} throws as well.
+ *   <li>{@link #waitWhen} makes chosen writes complete on another thread, as those do that wait for
+ *       room in a full cache.
  *   <li>{@link #violations} lists what callers did wrong: two threads in one queue at a time, a
- *       range outside the device or unaligned, use after close, a queue left open with reads under
- *       way.
+ *       range outside the device or unaligned, use after close or after a method has thrown.
  * </ul>
  *
  * Reads and commits exclude one another by one lock, so requests are atomic towards each other,
@@ -63,6 +65,8 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   private volatile Chooser failingLoans = NONE;
   private volatile Chooser failingReads = NONE;
   private volatile Chooser failingWrites = NONE;
+  private volatile Chooser throwing = NONE;
+  private volatile Chooser waiting = NONE;
   private volatile int failure;
   private volatile boolean missingFlushes;
   private volatile boolean slowZeroes;
@@ -73,7 +77,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   private final AtomicInteger commits = new AtomicInteger();
   private final AtomicInteger flushes = new AtomicInteger();
   private final AtomicInteger fuaWrites = new AtomicInteger();
-  private final AtomicInteger heldReads = new AtomicInteger();
+  private final AtomicInteger underWay = new AtomicInteger();
   private final AtomicInteger prefetches = new AtomicInteger();
   private final Loans loans = new Loans();
 
@@ -142,6 +146,18 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     return this;
   }
 
+  /** Reads and writes for which this holds fail, and so does the method that takes them. */
+  public MemoryBlockDevice throwWhen(Chooser chooser) {
+    throwing = chooser;
+    return this;
+  }
+
+  /** Writes for which this holds complete on another thread, with a commit or without. */
+  public MemoryBlockDevice waitWhen(Chooser chooser) {
+    waiting = chooser;
+    return this;
+  }
+
   /** Requests run beside each other; before any queue is opened. */
   public MemoryBlockDevice withoutLock() {
     locking = false;
@@ -163,9 +179,9 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     }
   }
 
-  /** Reads and flushes that were handed to the other thread and have not completed. */
+  /** Requests that were handed to the other thread and have not completed. */
   public int outstanding() {
-    return heldReads.get();
+    return underWay.get();
   }
 
   public int commits() {
@@ -318,14 +334,16 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
 
   private final class Queue implements BlockQueue {
     private final AtomicReference<@Nullable Thread> user = new AtomicReference<>();
-    private final AtomicInteger underWay = new AtomicInteger();
     private final Writes writes = new Writes();
+    private final List<Completion> uncommittedFlushes = new ArrayList<>();
+    private boolean broken;
     private boolean closed;
 
     @Override
     public void read(long offset, int length, long address, Completion done) {
       enter("read", offset, length);
       try {
+        throwIfChosen(offset, length, done);
         if (failingReads.test(offset, length)) {
           done.complete(failure);
         } else if (missing.test(offset, length)) {
@@ -377,13 +395,42 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
         if (fua) {
           fuaWrites.incrementAndGet();
         }
+        throwIfChosen(offset, length, done);
         if (failingWrites.test(offset, length)) {
           done.complete(failure);
+        } else if (waiting.test(offset, length)) {
+          addWaiting(offset, length, address, done);
         } else {
           writes.add(offset, length, address, done);
         }
       } finally {
         leave();
+      }
+    }
+
+    private void addWaiting(long offset, long length, long address, Completion done) {
+      boolean zeroes = address == ZEROS || address == HOLE;
+      MemorySegment copy = zeroes ? MemorySegment.NULL : Arena.ofAuto().allocate(length);
+      if (!zeroes) {
+        MemorySegment.copy(ALL, address, copy, 0, length);
+      }
+      later(
+          () -> {
+            lock(lock.writeLock());
+            try {
+              apply(offset, length, zeroes ? address : copy.address());
+            } finally {
+              unlock(lock.writeLock());
+            }
+          },
+          done);
+    }
+
+    private void throwIfChosen(long offset, long length, Completion done) {
+      if (throwing.test(offset, length)) {
+        broken = true;
+        done.complete(Errno.EIO);
+        throw new IllegalStateException("as the test wants it");
       }
     }
 
@@ -442,7 +489,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
         if (missingFlushes) {
           later(() -> {}, done);
         } else {
-          done.complete(0);
+          uncommittedFlushes.add(done);
         }
       } finally {
         leave();
@@ -453,6 +500,8 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
     public void commit() {
       enter("commit", 0, minimumBlockBytes);
       try {
+        uncommittedFlushes.forEach(done -> done.complete(0));
+        uncommittedFlushes.clear();
         if (writes.count == 0) {
           return;
         }
@@ -476,10 +525,14 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
 
     @Override
     public void close() {
+      broken = false;
       enter("close", 0, minimumBlockBytes);
-      if (underWay.get() != 0) {
-        violation("a queue was closed with " + underWay.get() + " reads under way");
+      for (int i = 0; i < writes.count; i++) {
+        writes.done[i].complete(Errno.ESHUTDOWN);
       }
+      writes.count = 0;
+      uncommittedFlushes.forEach(done -> done.complete(Errno.ESHUTDOWN));
+      uncommittedFlushes.clear();
       closed = true;
       openQueues.decrementAndGet();
       leave();
@@ -487,11 +540,9 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
 
     private void later(Runnable work, Completion done) {
       underWay.incrementAndGet();
-      heldReads.incrementAndGet();
       misses.add(() -> {
         work.run();
         underWay.decrementAndGet();
-        heldReads.decrementAndGet();
         done.complete(0);
       });
     }
@@ -528,6 +579,9 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
       }
       if (closed) {
         violation(what + " after close");
+      }
+      if (broken) {
+        violation(what + " after a method has thrown");
       }
       if (((offset | length) & (minimumBlockBytes - 1)) != 0
           || length <= 0

@@ -8,7 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.Errno;
 import jpcache.base.UserException;
@@ -234,7 +237,44 @@ class CacheQueueTest {
     queue.close();
     queue = open(Durability.ACK);
     assertEquals('b', read(0, 512)[0]);
-    assertEquals(PENDING, errno[0]);
+    assertEquals(Errno.ESHUTDOWN, errno[0]);
+  }
+
+  @Test
+  void closingCompletesWhatWasNotCommittedAndEachOnlyOnce() {
+    for (CacheMode mode : CacheMode.values()) {
+      MediaFormatter.format(region, false, mode, 70);
+      queue = open(Durability.ACK);
+      List<Integer> ended = new ArrayList<>();
+      queue.write(0, 512, buffer.address(), false, ended::add);
+      queue.flush(ended::add);
+      queue.writeZeroes(8 << 20, 8 << 20, true, false, ended::add);
+      queue.close();
+      queue.close();
+      assertEquals(Collections.nCopies(3, Errno.ESHUTDOWN), ended, mode.toString());
+    }
+  }
+
+  /** As a shortage of memory may do it, anywhere. */
+  @Test
+  void ofABatchInWhichAMethodThrowsEachRequestCompletesOnce() {
+    for (CacheMode mode : List.of(CacheMode.WRITE_BACK, CacheMode.WRITE_THROUGH)) {
+      MediaFormatter.format(region, false, mode, 70);
+      queue = open(Durability.ACK);
+      List<Integer> ended = new ArrayList<>();
+      queue.write(0, 512, buffer.address(), false, ended::add);
+      queue.flush(ended::add);
+      region.watch((offset, length) -> {
+        throw new IllegalStateException("a test");
+      });
+      assertThrows(
+          IllegalStateException.class,
+          () -> queue.write(8192, 512, buffer.address(), false, e -> ended.add(-e)));
+      assertEquals(List.of(-Errno.EIO), ended, mode.toString());
+      queue.close();
+      region.watch((offset, length) -> {});
+      assertEquals(List.of(-Errno.EIO, Errno.ESHUTDOWN, Errno.ESHUTDOWN), ended, mode.toString());
+    }
   }
 
   @Test
