@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
+import jpcache.base.UserException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -73,9 +74,8 @@ public final class Main implements Callable<Integer> {
       System.setProperty(LOG_FORMAT, "jpcache: %5$s%6$s%n");
     }
     System.setProperty(NO_CLOSURES, "true");
-    CommandLine line = commandLine(args);
+    CommandLine line = commandLine(args).setOut(new StandardOutput());
     int code = run(line, args);
-    line.getOut().flush();
     line.getErr().flush();
     System.exit(code);
   }
@@ -104,6 +104,17 @@ public final class Main implements Callable<Integer> {
 
   /** Runs a command line and tells of its failure, whatever it is; returns the exit code. */
   static int run(CommandLine line, String... args) {
+    int code = execute(line, args);
+    int failed = command(line).getCommandSpec().exitCodeOnExecutionException();
+    String outputFailure = StandardOutput.failure(line.getOut());
+    if (outputFailure == null || code == failed) {
+      return code;
+    }
+    Failures.of(line).tell(new UserException(outputFailure), line.getErr());
+    return failed;
+  }
+
+  private static int execute(CommandLine line, String... args) {
     try {
       return line.execute(args);
     } catch (Throwable e) {
@@ -116,7 +127,9 @@ public final class Main implements Callable<Integer> {
   /** The command that was given. */
   private static CommandLine command(CommandLine line) {
     ParseResult parsed = line.getParseResult();
-    return parsed.hasSubcommand() ? parsed.subcommand().commandSpec().commandLine() : line;
+    return parsed != null && parsed.hasSubcommand()
+        ? parsed.subcommand().commandSpec().commandLine()
+        : line;
   }
 
   /** Without a command: shows what there is, and counts as wrong usage. */

@@ -57,7 +57,9 @@ final class TopCommand implements Callable<Integer> {
       double seconds = (nowNanos - beforeNanos) / 1e9;
       out.print(terminal ? HOME_AND_CLEAR : "");
       out.print(TopScreen.of(now, before == null ? now : before, seconds));
-      out.flush();
+      if (out.checkError()) {
+        break; // nobody sees it any more
+      }
       before = now;
       beforeNanos = nowNanos;
     }

@@ -216,6 +216,15 @@ class ControlProcessTest {
   }
 
   @Test
+  void topEndsWhenItsReaderIsGone() {
+    try (Server _ = serve()) {
+      ProcessBuilder top = command("top", "--cache", media.cache().toString());
+      top.command().addAll(0, List.of("bash", "-c", "\"$@\" | head -2", "bash"));
+      assertEquals(2, Jpcache.finish(top).succeeded().out().lines().count());
+    }
+  }
+
+  @Test
   void aServerTellsWhichOneIsMissing() {
     Jpcache.Result result = Jpcache.finish(command("status"));
     assertEquals(2, result.exit(), result::toString);

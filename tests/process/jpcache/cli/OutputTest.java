@@ -1,0 +1,86 @@
+package jpcache.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.File;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.lang.ProcessBuilder.Redirect;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import jpcache.media.MediaBuilder;
+import jpcache.support.ShmDirectory;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What becomes of a command whose standard output cannot be written. */
+class OutputTest {
+  @TempDir(factory = ShmDirectory.class)
+  static Path directory;
+
+  @BeforeAll
+  static void makeMedia() throws IOException {
+    MediaBuilder.create(directory.resolve("cache"), MediaBuilder.SMALL_BYTES).close();
+    try (var backing = new RandomAccessFile(directory.resolve("backing").toFile(), "rw")) {
+      backing.setLength(1 << 20);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "--version, 1",
+    "dump --help, 1",
+    "dump --cache cache, 1",
+    "dump --cache cache --json --keys, 1",
+    "fsck --cache cache, 8",
+    "rescue --cache cache --backing backing --json --dry-run, 1",
+  })
+  void aFullDiskIsAFailureInOneLine(String line, int exit) throws Exception {
+    ProcessBuilder command = new ProcessBuilder(jpcache(line.split(" ")));
+    command.redirectOutput(Redirect.to(new File("/dev/full")));
+    String err = "jpcache: stdout: could not be written: No space left on device\n";
+    assertEquals(exit + " " + err, outcome(command));
+  }
+
+  @Test
+  void aReaderThatHasEnoughIsNone() throws Exception {
+    List<String> shell =
+        new ArrayList<>(List.of("bash", "-c", "set -o pipefail; \"$@\" | true", "bash"));
+    shell.addAll(jpcache("dump", "--cache", "cache", "--keys", "--json"));
+    assertEquals("0 ", outcome(new ProcessBuilder(shell)));
+  }
+
+  private static List<String> jpcache(String... arguments) {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                System.getProperty("java.home") + "/bin/java",
+                "--enable-native-access=ALL-UNNAMED",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                absolute(System.getProperty("java.class.path")),
+                Main.class.getName()));
+    command.addAll(List.of(arguments));
+    return command;
+  }
+
+  private static String absolute(String classPath) {
+    return String.join(
+        File.pathSeparator,
+        List.of(classPath.split(File.pathSeparator, -1)).stream()
+            .map(entry -> Path.of(entry).toAbsolutePath().toString())
+            .toList());
+  }
+
+  /** Its exit code and what it said on stderr. */
+  private static String outcome(ProcessBuilder command) throws Exception {
+    Process process = command.directory(directory.toFile()).start();
+    String err = new String(process.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
+    return process.waitFor() + " " + err;
+  }
+}
