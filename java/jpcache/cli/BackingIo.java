@@ -6,6 +6,12 @@ import picocli.CommandLine.Option;
 
 /** How the backing device is used by a command that uses it much. */
 final class BackingIo {
+  private static final class Depth extends WholeNumber {
+    Depth() {
+      super(1, BackingOptions.MAX_DEPTH);
+    }
+  }
+
   @Option(
       names = "--backing-io",
       paramLabel = "auto|uring|pool",
@@ -18,6 +24,7 @@ final class BackingIo {
   @Option(
       names = "--backing-depth",
       paramLabel = "N",
+      converter = Depth.class,
       description =
           "How many requests the kernel is given at once for the backing device; by default 128 by"
               + " io_uring, 32 by the pool.")

@@ -7,52 +7,26 @@ import jpcache.base.UserException;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMode;
 import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.TypeConversionException;
 
 /** What a cache is made with, and what an existing one must agree with. */
 final class CacheSettings {
   /** Modes as users write them: the name, with or without its hyphen. */
-  static final class ModeConverter implements ITypeConverter<CacheMode> {
+  static final class ModeConverter extends CheckedValue<CacheMode> {
     @Override
-    public CacheMode convert(String text) {
-      CacheMode mode = modeOf(text);
-      if (mode == null) {
-        throw new TypeConversionException(MODES);
+    CacheMode parse(String text) {
+      String wanted = text.toLowerCase(Locale.ROOT).replace("-", "");
+      for (CacheMode mode : CacheMode.values()) {
+        if (mode.toString().replace("-", "").equals(wanted)) {
+          return mode;
+        }
       }
-      return mode;
+      throw new UserException(text + ": no such cache mode; there are " + MODES);
     }
   }
 
   private static final String MODES =
-      "no such cache mode; there are "
-          + Arrays.stream(CacheMode.values())
-              .map(CacheMode::toString)
-              .collect(Collectors.joining(", "));
-
-  private static @Nullable CacheMode modeOf(String text) {
-    String wanted = text.toLowerCase(Locale.ROOT).replace("-", "");
-    for (CacheMode mode : CacheMode.values()) {
-      if (mode.toString().replace("-", "").equals(wanted)) {
-        return mode;
-      }
-    }
-    return null;
-  }
-
-  /**
-   * The mode of this name, with or without its hyphen.
-   *
-   * @throws UserException if there is none
-   */
-  static CacheMode parseMode(String text) {
-    CacheMode mode = modeOf(text);
-    if (mode == null) {
-      throw new UserException("mode " + text + ": " + MODES);
-    }
-    return mode;
-  }
+      Arrays.stream(CacheMode.values()).map(CacheMode::toString).collect(Collectors.joining(", "));
 
   /** What the user of a mode should know; null if there is nothing. */
   static @Nullable String kernelNotice(String cache, CacheMode mode) {

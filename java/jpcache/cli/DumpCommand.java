@@ -25,6 +25,7 @@ final class DumpCommand implements Callable<Integer> {
       names = "--cache",
       required = true,
       paramLabel = "PATH",
+      converter = DevicePath.class,
       description = "The cache device.")
   private String cache;
 

@@ -22,16 +22,43 @@ import picocli.CommandLine.Option;
  * the tables of its {@code --config} file.
  */
 final class ExportOptions {
-  @Option(names = "--cache", paramLabel = "PATH", description = "The cache device.")
+  private static final class Lanes extends WholeNumber {
+    Lanes() {
+      super(1, CacheOptions.MAX_LANES);
+    }
+  }
+
+  /** The engine counts milliseconds. */
+  private static final class AgeSeconds extends WholeNumber {
+    AgeSeconds() {
+      super(0, Integer.MAX_VALUE / 1000);
+    }
+  }
+
+  private static final class DirtyPercent extends WholeNumber {
+    DirtyPercent() {
+      super(0, 100);
+    }
+  }
+
+  @Option(
+      names = "--cache",
+      paramLabel = "PATH",
+      converter = DevicePath.class,
+      description = "The cache device.")
   @Nullable String cache;
 
-  @Option(names = "--backing", paramLabel = "DEV", description = "The backing device.")
+  @Option(
+      names = "--backing",
+      paramLabel = "DEV",
+      converter = DevicePath.class,
+      description = "The backing device.")
   @Nullable String backing;
 
   @Option(
       names = "--create",
       paramLabel = "SIZE",
-      converter = SizeConverter.class,
+      converter = CacheSize.class,
       description = "Make the cache if its file does not exist: 512M or more.")
   private @Nullable Long create;
 
@@ -56,12 +83,14 @@ final class ExportOptions {
   @Option(
       names = "--threads",
       paramLabel = "N",
+      converter = Lanes.class,
       description = "How many segments are filled side by side; by default one for each processor.")
   private @Nullable Integer threads;
 
   @Option(
       names = "--dirty-age",
       paramLabel = "SECONDS",
+      converter = AgeSeconds.class,
       defaultValue = "" + CacheOptions.DEFAULT_DIRTY_AGE_SECONDS,
       description =
           "Write data back when it has been dirty for so long; by default ${DEFAULT-VALUE}.")
@@ -70,6 +99,7 @@ final class ExportOptions {
   @Option(
       names = "--dirty-percent",
       paramLabel = "N",
+      converter = DirtyPercent.class,
       defaultValue = "" + CacheOptions.DEFAULT_DIRTY_PERCENT,
       description = "Or when it makes up so much of the cache; by default ${DEFAULT-VALUE}.")
   private int dirtyPercent;
@@ -128,13 +158,7 @@ final class ExportOptions {
             CacheOptions.defaults()
                 .withDurability(durability)
                 .withWriteBack(1000 * dirtyAge, dirtyPercent));
-    if (threads == null) {
-      return options;
-    }
-    if (threads < 1 || threads > CacheOptions.MAX_LANES) {
-      throw new WrongUsage("--threads " + threads + ": not 1 to " + CacheOptions.MAX_LANES);
-    }
-    return options.withLanes(threads);
+    return threads == null ? options : options.withLanes(threads);
   }
 
   private PmemRegion openCache(

@@ -34,12 +34,8 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
   public int handleParseException(ParameterException e, String[] args) {
     CommandLine command = e.getCommandLine();
     PrintWriter err = command.getErr();
-    String name = command.getCommandSpec().qualifiedName();
-    err.println(oneLine("jpcache: " + reason(e) + "; see " + name + " --help"));
     // The options were not all read, so --verbose may stand among those that were not.
-    if (List.of(args).contains("--verbose")) {
-      e.printStackTrace(err);
-    }
+    tell(reason(e) + seeHelp(command), e, List.of(args).contains("--verbose"), err);
     return ExitCode.USAGE;
   }
 
@@ -58,16 +54,28 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         + (near.isEmpty() ? "" : " (did you mean " + String.join(" or ", near) + "?)");
   }
 
+  private static String seeHelp(CommandLine command) {
+    return "; see " + command.getCommandSpec().qualifiedName() + " --help";
+  }
+
   @Override
   public int handleExecutionException(Exception e, CommandLine command, ParseResult parsed) {
+    if (e instanceof WrongUsage) {
+      tell(e.getMessage() + seeHelp(command), e, verbose.getAsBoolean(), command.getErr());
+      return ExitCode.USAGE;
+    }
     tell(e, command.getErr());
     return command.getCommandSpec().exitCodeOnExecutionException();
   }
 
   /** Tells of a failure in one line, by {@code --verbose} with its trace. */
   void tell(Throwable failure, PrintWriter err) {
-    err.println(oneLine("jpcache: " + explain(failure)));
-    if (verbose.getAsBoolean()) {
+    tell(explain(failure), failure, verbose.getAsBoolean(), err);
+  }
+
+  private static void tell(String what, Throwable failure, boolean withTrace, PrintWriter err) {
+    err.println(oneLine("jpcache: " + what));
+    if (withTrace) {
       failure.printStackTrace(err);
     }
     err.flush();

@@ -21,7 +21,6 @@ import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code jpcache format}. */
@@ -35,19 +34,21 @@ final class FormatCommand implements Callable<Integer> {
       names = "--cache",
       required = true,
       paramLabel = "PATH",
+      converter = DevicePath.class,
       description = "The cache device, or a file that is to be made.")
   private String cache;
 
   @Option(
       names = "--size",
       paramLabel = "SIZE",
-      converter = SizeConverter.class,
+      converter = CacheSize.class,
       description = "The size of a file that is to be made: 512M or more.")
   private @Nullable Long size;
 
   @Option(
       names = "--gc-percent",
       paramLabel = "N",
+      converter = GcPercent.class,
       defaultValue = "" + CacheInfo.GC_PERCENT_DEFAULT,
       description = "Collect garbage above this share of used segments: 0 to 90, by default 70.")
   private int gcPercent;
@@ -55,6 +56,7 @@ final class FormatCommand implements Callable<Integer> {
   @Option(
       names = "--backing",
       paramLabel = "DEV",
+      converter = DevicePath.class,
       description = "The backing device that the cache is for: serve then refuses any other.")
   private @Nullable String backing;
 
@@ -66,11 +68,6 @@ final class FormatCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (gcPercent < 0 || gcPercent > CacheInfo.GC_PERCENT_MAX) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "--gc-percent " + gcPercent + ": not 0 to " + CacheInfo.GC_PERCENT_MAX);
-    }
     CacheMaker maker = new CacheMaker(settings, gcPercent);
     try (PmemRegion region = make(maker, label())) {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();

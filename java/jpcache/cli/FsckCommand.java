@@ -49,12 +49,14 @@ final class FsckCommand implements Callable<Integer> {
       names = "--cache",
       required = true,
       paramLabel = "PATH",
+      converter = DevicePath.class,
       description = "The cache device.")
   private String cache;
 
   @Option(
       names = "--backing",
       paramLabel = "DEV",
+      converter = DevicePath.class,
       description = "The backing device, to compare clean data with. It is never written.")
   private @Nullable String backing;
 

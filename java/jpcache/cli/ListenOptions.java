@@ -2,6 +2,9 @@ package jpcache.cli;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
+import jpcache.base.Sizes;
+import jpcache.base.UserException;
 import jpcache.nbd.InheritedSocket;
 import jpcache.nbd.Listening;
 import jpcache.nbd.NbdServerOptions;
@@ -18,14 +21,56 @@ import picocli.CommandLine.Option;
  * --config} file.
  */
 final class ListenOptions {
+  private static final class Address extends CheckedValue<NbdUri> {
+    @Override
+    NbdUri parse(String text) {
+      try {
+        return NbdUri.parse(text);
+      } catch (UserException e) {
+        throw text.indexOf(' ') < 0
+            ? e
+            : new UserException(e.getMessage() + "; a space is written as %20", e);
+      }
+    }
+  }
+
+  /** Permissions, in octal. */
+  private static final class SocketMode extends CheckedValue<Integer> {
+    @Override
+    Integer parse(String text) {
+      if (!text.matches("0?[0-7]{1,3}")) {
+        throw new UserException(text + ": not 0 to 777; write octal digits, such as 660");
+      }
+      return Integer.parseInt(text, 8);
+    }
+  }
+
+  private static final class Connections extends WholeNumber {
+    Connections() {
+      super(1, Integer.MAX_VALUE);
+    }
+  }
+
+  private static final class ReplyMemory extends CheckedValue<Long> {
+    @Override
+    Long parse(String text) {
+      long bytes = Sizes.parse(text);
+      if (bytes < 1 << 20 || bytes > Integer.MAX_VALUE) {
+        throw new UserException(text + ": not 1 MiB or more, and less than 2 GiB");
+      }
+      return bytes;
+    }
+  }
+
   @Option(
       names = "--listen",
       paramLabel = "URI",
+      converter = Address.class,
       description =
           "nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH, or the same with nbds where"
               + " clients must use TLS; may be given several times. Default:"
               + " nbd://127.0.0.1:10809/, or the sockets that systemd passes.")
-  List<String> listen = List.of();
+  List<NbdUri> listen = List.of();
 
   @Option(
       names = "--insecure",
@@ -35,9 +80,10 @@ final class ListenOptions {
   @Option(
       names = "--socket-mode",
       paramLabel = "MODE",
+      converter = SocketMode.class,
       defaultValue = "600",
       description = "The permissions of unix sockets, in octal; by default 600.")
-  private String socketMode;
+  private int socketMode;
 
   @Option(
       names = "--socket-owner",
@@ -80,6 +126,7 @@ final class ListenOptions {
   @Option(
       names = "--max-connections",
       paramLabel = "N",
+      converter = Connections.class,
       defaultValue = "1024",
       description = "Connections beyond this are closed at once; by default 1024.")
   private int maxConnections;
@@ -87,7 +134,7 @@ final class ListenOptions {
   @Option(
       names = "--reply-memory",
       paramLabel = "SIZE",
-      converter = SizeConverter.class,
+      converter = ReplyMemory.class,
       defaultValue = "64M",
       description =
           "Memory that replies may take which one connection's client has not read; by default"
@@ -96,19 +143,15 @@ final class ListenOptions {
 
   /** Where clients find the server; the sockets that systemd passes are not among them. */
   List<NbdUri> addresses() {
-    List<NbdUri> given = listen.stream().map(NbdUri::parse).toList();
-    return given.isEmpty() && inherited().isEmpty() ? List.of(NbdUri.defaultListen()) : given;
+    return listen.isEmpty() && inherited().isEmpty() ? List.of(NbdUri.defaultListen()) : listen;
   }
 
   /**
    * All of it.
    *
-   * @throws jpcache.base.UserException if something does not fit, or keys cannot be read
+   * @throws UserException if something does not fit, or keys cannot be read
    */
   NbdServerOptions server(List<NbdUri> addresses) {
-    if (replyMemory > Integer.MAX_VALUE) {
-      throw new WrongUsage("--reply-memory " + replyMemory + ": must be less than 2 GiB");
-    }
     return NbdServerOptions.defaults()
         .withListening(listening(addresses))
         .withMaxConnections(maxConnections)
@@ -116,6 +159,13 @@ final class ListenOptions {
   }
 
   private Listening listening(List<NbdUri> addresses) {
+    if (tlsClients != ClientCertificates.IGNORED && tlsCertificates == null) {
+      throw new WrongUsage(
+          "--tls-clients "
+              + tlsClients.name().toLowerCase(Locale.ROOT)
+              + ": clients' certificates are checked by what --tls-certificates DIR holds: give"
+              + " that");
+    }
     boolean haveKeys = tlsCertificates != null || tlsPsk != null;
     TlsKeys keys = haveKeys ? TlsKeys.load(tlsCertificates, tlsPsk, tlsClients) : null;
     TlsPolicy policy = tls != null ? tls : haveKeys ? TlsPolicy.REQUIRED : TlsPolicy.OFF;
@@ -126,18 +176,11 @@ final class ListenOptions {
         .withTls(policy, keys)
         .withInherited(inherited())
         .withInsecure(insecure)
-        .withSocketMode(mode())
+        .withSocketMode(socketMode)
         .withSocketOwner(socketOwner == null ? null : SocketOwner.parse(socketOwner));
   }
 
   private static List<InheritedSocket> inherited() {
     return InheritedSocket.of(System.getenv(), ProcessHandle.current().pid());
-  }
-
-  private int mode() {
-    if (!socketMode.matches("[0-7]{1,4}")) {
-      throw new WrongUsage("--socket-mode " + socketMode + ": write octal digits, such as 660");
-    }
-    return Integer.parseInt(socketMode, 8);
   }
 }

@@ -28,9 +28,17 @@ import picocli.CommandLine.Option;
 final class Oversight implements AutoCloseable {
   /** What {@code serve} is told about it: {@code @Mixin Oversight.Options oversight}. */
   static final class Options {
+    private static final class MetricsAddress extends CheckedValue<String> {
+      @Override
+      String parse(String text) {
+        return MetricsServer.requireAddress(text);
+      }
+    }
+
     @Option(
         names = "--metrics",
         paramLabel = "ADDR",
+        converter = MetricsAddress.class,
         description =
             "Serve metrics for Prometheus on HOST:PORT, or PORT of the loopback interface.")
     private @Nullable String metrics;
@@ -202,7 +210,7 @@ final class Oversight implements AutoCloseable {
   }
 
   private Answer setMode(ServedCache cache, String value) {
-    CacheMode mode = CacheSettings.parseMode(value);
+    CacheMode mode = new CacheSettings.ModeConverter().parse(value);
     Answer begun = drains.begun(cache.cache().setMode(mode), cache.backingPath());
     List<String> lines = new ArrayList<>(begun.lines());
     String notice = CacheSettings.kernelNotice(cache.cachePath(), mode);

@@ -5,6 +5,12 @@ import picocli.CommandLine.Option;
 
 /** What of the data that is read enters the cache, and what stays: {@code @Mixin ReadPolicy}. */
 final class ReadPolicy {
+  private static final class KeepPercent extends WholeNumber {
+    KeepPercent() {
+      super(0, CacheOptions.MAX_KEEP_PERCENT);
+    }
+  }
+
   @Option(
       names = "--sequential-cutoff",
       paramLabel = "SIZE",
@@ -18,6 +24,7 @@ final class ReadPolicy {
   @Option(
       names = "--keep-percent",
       paramLabel = "N",
+      converter = KeepPercent.class,
       defaultValue = "50",
       description =
           "Of data whose turn it is to leave the cache, keep at most so much if it has been read"
@@ -25,10 +32,6 @@ final class ReadPolicy {
   private int keepPercent;
 
   CacheOptions apply(CacheOptions options) {
-    if (keepPercent < 0 || keepPercent > CacheOptions.MAX_KEEP_PERCENT) {
-      throw new WrongUsage(
-          "--keep-percent " + keepPercent + ": not 0 to " + CacheOptions.MAX_KEEP_PERCENT);
-    }
     return options.withSequentialBytes(sequentialBytes).withKeepPercent(keepPercent);
   }
 }

@@ -34,6 +34,7 @@ final class RescueCommand implements Callable<Integer> {
       names = "--cache",
       required = true,
       paramLabel = "PATH",
+      converter = DevicePath.class,
       description = "The cache device.")
   private String cache;
 
@@ -41,6 +42,7 @@ final class RescueCommand implements Callable<Integer> {
       names = "--backing",
       required = true,
       paramLabel = "DEV",
+      converter = DevicePath.class,
       description = "The backing device.")
   private String backing;
 

@@ -24,7 +24,11 @@ final class RunningServer {
   @Spec(Spec.Target.MIXEE)
   private CommandSpec spec;
 
-  @Option(names = "--cache", paramLabel = "PATH", description = "The cache that it serves.")
+  @Option(
+      names = "--cache",
+      paramLabel = "PATH",
+      converter = DevicePath.class,
+      description = "The cache that it serves.")
   private @Nullable String cache;
 
   @Option(

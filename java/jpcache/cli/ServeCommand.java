@@ -68,8 +68,6 @@ final class ServeCommand implements Callable<Integer> {
         serve(commandLine(), stop, () -> {});
       }
       stop.succeeded();
-    } catch (WrongUsage e) {
-      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }
     return ExitCode.OK;
   }

@@ -3,6 +3,7 @@ package jpcache.cli;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.concurrent.Callable;
+import jpcache.base.UserException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -35,6 +36,7 @@ final class SetCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    requireSense();
     PrintWriter err = spec.commandLine().getErr();
     List<String> answer = server.ask("set", setting, value);
     answer.stream()
@@ -43,5 +45,17 @@ final class SetCommand implements Callable<Integer> {
     err.flush();
     server.awaitDrain(answer, err);
     return ExitCode.OK;
+  }
+
+  private void requireSense() {
+    try {
+      switch (setting) {
+        case "gc-percent" -> new GcPercent().parse(value);
+        case "mode" -> new CacheSettings.ModeConverter().parse(value);
+        default -> throw new WrongUsage("no such setting; there are gc-percent and mode");
+      }
+    } catch (UserException e) {
+      throw new WrongUsage("set " + setting + ": " + e.getMessage());
+    }
   }
 }

@@ -33,6 +33,7 @@ final class ViewCommand implements Callable<Integer> {
       names = "--cache",
       required = true,
       paramLabel = "PATH",
+      converter = DevicePath.class,
       description = "The cache device.")
   private String cache;
 
@@ -40,6 +41,7 @@ final class ViewCommand implements Callable<Integer> {
       names = "--backing",
       required = true,
       paramLabel = "DEV",
+      converter = DevicePath.class,
       description = "The backing device.")
   private String backing;
 

@@ -66,12 +66,27 @@ public final class MetricsServer implements AutoCloseable {
     }
   }
 
-  private static InetSocketAddress parse(String address) {
+  /**
+   * The same address, if it is written as one.
+   *
+   * @throws UserException if it is neither HOST:PORT nor PORT
+   */
+  public static String requireAddress(String address) {
+    var _ = parts(address);
+    return address;
+  }
+
+  private static Matcher parts(String address) {
     Matcher m = ADDRESS.matcher(address);
-    int port = m.matches() ? Integer.parseInt(m.group(2)) : -1;
-    if (port < 0 || port > 65535) {
+    if (!m.matches() || Integer.parseInt(m.group(2)) > 65535) {
       throw new UserException("metrics address " + address + ": write HOST:PORT, or PORT alone");
     }
+    return m;
+  }
+
+  private static InetSocketAddress parse(String address) {
+    Matcher m = parts(address);
+    int port = Integer.parseInt(m.group(2));
     String host = m.group(1);
     return new InetSocketAddress(host == null || host.isEmpty() ? "127.0.0.1" : host, port);
   }

@@ -100,8 +100,10 @@ class RefusalTest {
 
   @Test
   void aFormatOfACacheThatIsTooSmall() {
-    Jpcache.run("format", "--cache", media.cache().toString(), "--size", "511M")
-        .failedSaying(media.cache().toString(), "512 MiB");
+    Jpcache.Result result =
+        Jpcache.run("format", "--cache", media.cache().toString(), "--size", "511M");
+    assertEquals(2, result.exit(), result::toString);
+    assertTrue(result.err().contains("511M: a cache has at least 512 MiB"), result::toString);
     assertTrue(Files.notExists(media.cache()), "a refused format leaves no file");
   }
 

@@ -68,7 +68,7 @@ class ConfigFileTest {
     assertEquals(1024, read(ONE).server().maxConnections());
     assertEquals(64 << 20, read(ONE).server().replyBytes());
     String tooSmall = refusal("reply-memory = '1K'\n" + ONE);
-    assertTrue(tooSmall.contains("memory for replies 1024"), tooSmall);
+    assertTrue(tooSmall.startsWith(":1: reply-memory = \"1K\": 1K: not 1 MiB or more"), tooSmall);
   }
 
   @Test
@@ -100,11 +100,14 @@ class ConfigFileTest {
       value = {
         "lisen = 'x' | :1: lisen = \"x\": there is no such key; there are control,",
         "threads = 3 | :1: threads = 3: there is no such key; there are control,",
-        "listen = 3 | : NBD address 3: write nbd://",
+        "listen = 3 | :1: listen = 3: NBD address 3: write nbd://",
+        "metrics = 'x' | :1: metrics = \"x\": metrics address x: write HOST:PORT",
+        "max-connections = 0 | :1: max-connections = 0: 0: not a whole number, 1 or more",
+        "tls-clients = 'required' | : tls-clients required: clients' certificates",
         "listen = [[1]] | :1: listen = [...]: must be a string or a whole number",
         "listen = 1.5 | :1: listen = 1.5: must be a string or a whole number",
         "insecure = 'yes' | :1: insecure = \"yes\": must be true or false",
-        "socket-mode = '999' | : socket-mode 999: write octal digits",
+        "socket-mode = '999' | :1: socket-mode = \"999\": 999: not 0 to 777",
         "socket-owner = 'no-such-user-here' | : owner no-such-user-here: there is no such user",
         "tls = 'maybe' | :1: tls = \"maybe\": expected one of",
         "tls = 'required' | : TLS needs keys",
@@ -125,7 +128,8 @@ class ConfigFileTest {
       value = {
         "cahce = 'x' | :4: [export.one] cahce = \"x\": there is no such key; there are backing,",
         "listen = 'x' | :4: [export.one] listen = \"x\": there is no such key",
-        "dirty-age = 'x' | :4: [export.one] dirty-age = \"x\": 'x' is not an int",
+        "dirty-age = 'x' | :4: [export.one] dirty-age = \"x\": x: not a whole number, 0 to",
+        "dirty-percent = 101 | :4: [export.one] dirty-percent = 101: 101: not a whole number",
         "create = '5X' | :4: [export.one] create = \"5X\": ",
         "durability = 'never' | :4: [export.one] durability = \"never\": expected one of",
         "read-only = 1 | :4: [export.one] read-only = 1: must be true or false",

@@ -1,0 +1,18 @@
+package jpcache.cli;
+
+import jpcache.base.Sizes;
+import jpcache.base.UserException;
+import jpcache.media.Layout;
+
+/** The size of a cache that is to be made. */
+final class CacheSize extends CheckedValue<Long> {
+  @Override
+  Long parse(String text) {
+    long bytes = Sizes.parse(text);
+    if (bytes < Layout.MIN_DEVICE_BYTES) {
+      throw new UserException(
+          text + ": a cache has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
+    }
+    return bytes;
+  }
+}
