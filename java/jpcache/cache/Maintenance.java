@@ -1,9 +1,12 @@
 package jpcache.cache;
 
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import jpcache.base.Errno;
 import jpcache.media.Position;
 
 /**
@@ -18,6 +21,8 @@ import jpcache.media.Position;
  * at a time may call it.
  */
 public final class Maintenance {
+  private static final Logger LOG = System.getLogger(Maintenance.class.getName());
+
   private static final long MIN_RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
   private static final long MAX_RETRY_NANOS = TimeUnit.SECONDS.toNanos(10);
 
@@ -266,8 +271,19 @@ public final class Maintenance {
     }
     int errno = writeBack.run(all ? head : mark, batchSize.bytes(), this::earned);
     if (errno != 0) {
+      if (retryPauseNanos == 0) {
+        LOG.log(
+            Level.ERROR,
+            "backing {0}: dirty data cannot be written back: {1}; it stays in the cache and is"
+                + " tried again until it can be",
+            cache.backing().name(),
+            Errno.text(errno));
+      }
       failed(errno, nowNanos);
       return retryPauseNanos;
+    }
+    if (retryPauseNanos > 0) {
+      LOG.log(Level.INFO, "backing {0}: write-back works again", cache.backing().name());
     }
     batchBeganNanos = nowNanos;
     batchBytes = writeBack.batchBytes();

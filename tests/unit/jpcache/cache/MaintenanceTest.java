@@ -6,12 +6,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
+import java.util.logging.SimpleFormatter;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
@@ -34,6 +40,9 @@ class MaintenanceTest {
   private static final long SECOND = TimeUnit.SECONDS.toNanos(1);
   private static final CacheOptions LAZY =
       CacheOptions.defaults().withLanes(4).withWriteBack(AGE_MS, 25);
+
+  /** Kept, because the log manager would let it go. */
+  private static final Logger LOG = Logger.getLogger(Maintenance.class.getName());
 
   private final Arena arena = Arena.ofConfined();
   private final MemoryRegion region = new MemoryRegion(512L << 20);
@@ -234,6 +243,49 @@ class MaintenanceTest {
         assertTrue(clean(cache));
       }
     }
+  }
+
+  @Test
+  void aBrokenDeviceIsToldOnceAndSoIsThatItWorksAgain() {
+    List<String> told = new ArrayList<>();
+    Handler handler = new LogLines(told);
+    LOG.addHandler(handler);
+    Cache cache = open(LAZY.withWriteBack(0, 0), 0);
+    try (BlockQueue queue = cache.openQueue()) {
+      backing.failWrites(Errno.ENOSPC);
+      write(queue, 0, 4096);
+      for (int i = 0; i < 5; i++) {
+        now += cache.maintenance().step(now);
+      }
+      backing.failWrites(0);
+      settle(cache);
+    } finally {
+      LOG.removeHandler(handler);
+    }
+    assertEquals(2, told.size(), told::toString);
+    String text = Errno.text(Errno.ENOSPC);
+    assertTrue(told.getFirst().startsWith("SEVERE backing memory: "), told::toString);
+    assertTrue(told.getFirst().contains(text + "; it stays in the cache"), told::toString);
+    assertEquals("INFO backing memory: write-back works again", told.getLast());
+  }
+
+  private static final class LogLines extends Handler {
+    private final List<String> lines;
+
+    LogLines(List<String> lines) {
+      this.lines = lines;
+    }
+
+    @Override
+    public void publish(LogRecord line) {
+      lines.add(line.getLevel() + " " + new SimpleFormatter().formatMessage(line));
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public void close() {}
   }
 
   @Test
