@@ -135,6 +135,7 @@ final class ExportOptions {
   /** The same with other devices than the user's. */
   ServedCache open(
       String cachePath, @Nullable Long createBytes, String backingPath, Consumer<String> notice) {
+    DevicePath.requireTwo(cachePath, backingPath);
     CacheOptions options = cacheOptions();
     BackingDevice device = BackingDevices.open(backingPath, backingIo.options());
     PmemRegion region;

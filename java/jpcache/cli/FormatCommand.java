@@ -91,6 +91,7 @@ final class FormatCommand implements Callable<Integer> {
     if (backing == null) {
       return null;
     }
+    DevicePath.requireTwo(cache, backing);
     try (BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
       return BackingLabel.of(device).ofNewCache();
     }

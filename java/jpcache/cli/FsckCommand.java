@@ -77,6 +77,9 @@ final class FsckCommand implements Callable<Integer> {
     if (cutLog && !repair) {
       throw new ParameterException(spec.commandLine(), "--cut-log goes with --repair");
     }
+    if (backing != null) {
+      DevicePath.requireTwo(cache, backing);
+    }
     try (BackingDevice device =
         backing == null ? null : BackingDevices.open(backing, BackingOptions.forReading())) {
       if (repair) {

@@ -73,6 +73,7 @@ final class RescueCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    DevicePath.requireTwo(cache, backing);
     if (dryRun) {
       try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
           BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {

@@ -67,6 +67,7 @@ final class ViewCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    DevicePath.requireTwo(cache, backing);
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
         BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
       if (!otherDevice) {

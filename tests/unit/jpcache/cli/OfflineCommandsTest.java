@@ -182,6 +182,20 @@ class OfflineCommandsTest {
         this::said);
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"format", "serve", "view", "rescue", "rescue --dry-run", "fsck"})
+  void theSameFileAsCacheAndBackingIsWrongUsage(String command) throws IOException {
+    Path link = shm.resolve("link");
+    Files.write(Path.of(cache), new byte[1 << 20]);
+    Files.createLink(link, Path.of(cache));
+    String before = Sha256.of(link);
+    String line = command + " --cache " + cache + " --backing " + link;
+    assertEquals(2, run(line.split(" ")), this::said);
+    String said = "jpcache: cache and backing are the same file: " + cache;
+    assertTrue(err.toString().startsWith(said), this::said);
+    assertEquals(before, Sha256.of(link));
+  }
+
   @Test
   void rescueToASmallerDeviceIsRefusedInOneLineAndExitsWithOne() throws IOException {
     try (MediaBuilder m = media()) {
