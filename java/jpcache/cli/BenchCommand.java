@@ -97,6 +97,8 @@ final class BenchCommand implements Callable<Integer> {
     List<Row> rows = new ArrayList<>();
     Path scratch = freshDirectory();
     Path file = scratch.resolve("cache.pmem");
+    // For when it is interrupted; otherwise nothing is left by then.
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> remove(file, scratch)));
     try (PmemRegion region = PmemFiles.create(file.toString(), sizeBytes, pmem.binding)) {
       for (int count : threads == 1 ? new int[] {1} : new int[] {1, threads}) {
         for (int blockBytes : BLOCKS_BYTES) {
@@ -104,8 +106,7 @@ final class BenchCommand implements Callable<Integer> {
         }
       }
     } finally {
-      remove(file);
-      remove(scratch);
+      remove(file, scratch);
     }
     show(rows);
     return ExitCode.OK;
@@ -125,11 +126,12 @@ final class BenchCommand implements Callable<Integer> {
     }
   }
 
-  private static void remove(Path path) {
+  private static void remove(Path file, Path scratch) {
     try {
-      Files.deleteIfExists(path);
+      Files.deleteIfExists(file);
+      Files.deleteIfExists(scratch);
     } catch (IOException e) {
-      throw new UserException(path + ": cannot be removed: " + e.getMessage(), e);
+      throw new UserException(scratch + ": cannot be removed: " + e.getMessage(), e);
     }
   }
 
