@@ -2,6 +2,7 @@ package jpcache.cli;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import jpcache.base.UserException;
 
@@ -20,7 +21,7 @@ final class DevicePath extends CheckedValue<String> {
     boolean same;
     try {
       same = Files.isSameFile(Path.of(cache).toRealPath(), Path.of(backing));
-    } catch (IOException e) {
+    } catch (IOException | InvalidPathException e) {
       return; // who opens them will say what is the matter
     }
     if (same) {
