@@ -7,6 +7,7 @@ import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.BackingDevices;
 import jpcache.base.Sizes;
+import jpcache.base.UserException;
 import jpcache.cache.CacheOptions;
 import jpcache.cache.Durability;
 import jpcache.media.CacheInfo;
@@ -138,6 +139,7 @@ final class ExportOptions {
     DevicePath.requireTwo(cachePath, backingPath);
     CacheOptions options = cacheOptions();
     BackingDevice device = BackingDevices.open(backingPath, backingIo.options());
+    boolean make = createBytes != null && isMissing(cachePath);
     PmemRegion region;
     try {
       region = openCache(cachePath, createBytes, BackingLabel.of(device), notice);
@@ -145,7 +147,7 @@ final class ExportOptions {
       device.close();
       throw e;
     }
-    ServedCache served = ServedCache.open(region, device, options);
+    ServedCache served = ServedCache.open(region, device, options).withFileOfOurs(make);
     tellKind(region, notice);
     return served
         .withDescription(description == null ? "jpcache of " + device.name() : description)
@@ -181,7 +183,13 @@ final class ExportOptions {
   }
 
   private PmemRegion openOrCreate(String path, @Nullable Long createBytes, BackingLabel label) {
-    if (createBytes != null && !Files.exists(Path.of(path), LinkOption.NOFOLLOW_LINKS)) {
+    if (isMissing(path)) {
+      if (createBytes == null) {
+        throw new UserException(
+            path
+                + ": No such file or directory; `jpcache format` makes a cache, and so does"
+                + " --create SIZE");
+      }
       return new CacheMaker(settings, CacheInfo.GC_PERCENT_DEFAULT)
           .create(path, createBytes, pmem.binding, label.ofNewCache());
     }
@@ -195,6 +203,10 @@ final class ExportOptions {
               Sizes.format(createBytes), path, Sizes.format(sizeBytes)));
     }
     return region;
+  }
+
+  private static boolean isMissing(String path) {
+    return !Files.exists(Path.of(path), LinkOption.NOFOLLOW_LINKS);
   }
 
   private static void tellKind(PmemRegion region, Consumer<String> notice) {

@@ -1,7 +1,10 @@
 package jpcache.cli;
 
+import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Errno;
 import jpcache.base.UserException;
@@ -30,6 +33,7 @@ final class ServedCache implements AutoCloseable {
   private String description;
   private boolean readOnly;
   private boolean writeBackOnStop;
+  private boolean fileOfOurs;
   private boolean inUse;
 
   private ServedCache(PmemRegion region, BackingDevice backing, Cache cache) {
@@ -73,6 +77,12 @@ final class ServedCache implements AutoCloseable {
 
   ServedCache withWriteBackOnStop(boolean wanted) {
     writeBackOnStop = wanted;
+    return this;
+  }
+
+  /** Whether its file was made for it, and goes with it unless it is ever served. */
+  ServedCache withFileOfOurs(boolean made) {
+    fileOfOurs = made;
     return this;
   }
 
@@ -139,11 +149,22 @@ final class ServedCache implements AutoCloseable {
     }
   }
 
-  /** Gives everything up where no client has come yet. */
+  /** Gives everything up where no client has come yet, a file that was made for it included. */
   void abandon() {
     stopWaiting();
     stopMaintenance(true);
+    if (fileOfOurs) {
+      removeFile();
+    }
     close();
+  }
+
+  private void removeFile() {
+    try {
+      Files.deleteIfExists(Path.of(region.name()));
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0}: cannot be removed: {1}", region.name(), e.getMessage());
+    }
   }
 
   /** After {@link #stopMaintenance}. */

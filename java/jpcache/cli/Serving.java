@@ -51,7 +51,7 @@ final class Serving implements AutoCloseable {
               defaultName);
       return new Serving(served, NbdServer.start(options, exports));
     } catch (Throwable e) {
-      closeAll(new LinkedHashSet<>(served.values()), true);
+      new LinkedHashSet<>(served.values()).forEach(ServedCache::abandon);
       throw e;
     }
   }
@@ -152,11 +152,8 @@ final class Serving implements AutoCloseable {
   @Override
   public void close() {
     distinct.forEach(ServedCache::stopWaiting);
-    closeAll(distinct, server.stop());
-  }
-
-  private static void closeAll(Set<ServedCache> caches, boolean answered) {
-    caches.forEach(cache -> cache.stopMaintenance(answered));
-    caches.forEach(ServedCache::close);
+    boolean answered = server.stop();
+    distinct.forEach(cache -> cache.stopMaintenance(answered));
+    distinct.forEach(ServedCache::close);
   }
 }

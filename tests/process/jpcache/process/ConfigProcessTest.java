@@ -143,6 +143,7 @@ class ConfigProcessTest {
     Jpcache.Result result = ask("serve", "--config", config.toString());
     result.failedSaying(config.toString(), "[export.archive]", disk.resolve("archive").toString());
     assertFalse(Files.exists(socket));
+    assertFalse(Files.exists(shm.resolve("mail")), "the cache that was made before");
   }
 
   @Test

@@ -61,6 +61,7 @@ class RefusalTest {
     media.withBacking(BACKING_BYTES);
     dumpFailsSaying(media.cache().toString(), "No such file or directory");
     viewAndServeFailSaying(media.cache().toString(), "No such file or directory");
+    Jpcache.run(media.serveCommand()).failedSaying("jpcache format", "--create");
   }
 
   @Test
@@ -132,6 +133,20 @@ class RefusalTest {
     media.withBacking(BACKING_BYTES).formatted("512M");
     Media lost = new Media(media.cache(), media.backing(), shm.resolve("none/s"));
     Jpcache.run(lost.serveCommand()).failedSaying(lost.socket().toString());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"nbd+unix:///?socket=/nowhere/s", "nbd://0.0.0.0:0/"})
+  void aServerThatCannotListenLeavesNoCacheThatItHasMade(String address) {
+    media.withBacking(BACKING_BYTES);
+    String backing = media.backing().toString();
+    String[] serve = {"serve", "--cache", media.cache().toString(), "--backing", backing};
+    Jpcache.run(with(serve, "--create", "512M", "--listen", address)).failedSaying(address);
+    assertTrue(Files.notExists(media.cache()), "what it has made");
+
+    media.formatted("512M");
+    Jpcache.run(with(serve, "--create", "512M", "--listen", address)).failedSaying(address);
+    assertTrue(Files.exists(media.cache()), "what was there before");
   }
 
   @Test
