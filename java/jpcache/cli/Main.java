@@ -74,10 +74,19 @@ public final class Main implements Callable<Integer> {
       System.setProperty(LOG_FORMAT, "jpcache: %5$s%6$s%n");
     }
     System.setProperty(NO_CLOSURES, "true");
-    CommandLine line = commandLine(args).setOut(new StandardOutput());
-    int code = run(line, args);
+    String[] meant = withHelp(args);
+    CommandLine line = commandLine(meant).setOut(new StandardOutput());
+    int code = run(line, meant);
     line.getErr().flush();
     System.exit(code);
+  }
+
+  /** {@code help COMMAND} is {@code COMMAND --help}. */
+  static String[] withHelp(String... args) {
+    if (args.length == 0 || !args[0].equals("help")) {
+      return args;
+    }
+    return args.length == 1 ? new String[] {"--help"} : new String[] {args[1], "--help"};
   }
 
   /**

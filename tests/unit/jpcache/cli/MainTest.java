@@ -1,5 +1,6 @@
 package jpcache.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -11,6 +12,7 @@ import java.util.Set;
 import jpcache.base.UserException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -182,6 +184,12 @@ class MainTest {
     assertTrue(out.toString().startsWith("Usage: jpcache"), out.toString());
     assertTrue(out.toString().contains("--verbose"), out.toString());
     assertEquals("", err.toString());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"help, --help", "help probe, probe --help", "probe help, probe help"})
+  void helpAsACommandIsHelpAsAnOption(String line, String meant) {
+    assertArrayEquals(meant.split(" "), Main.withHelp(line.split(" ")));
   }
 
   @Test
