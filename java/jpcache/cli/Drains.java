@@ -25,7 +25,7 @@ final class Drains {
   /** Who has not asked for so many others is not waiting any more. */
   private static final int KEPT = 64;
 
-  private record Begun(Drain drain, String backing) {}
+  private record Begun(Drain drain, String subject) {}
 
   private final Map<Integer, Begun> drains =
       new LinkedHashMap<>() {
@@ -36,8 +36,13 @@ final class Drains {
       };
   private int last;
 
-  synchronized Answer begun(Drain drain, String backing) {
-    Begun begun = new Begun(drain, backing);
+  /**
+   * Keeps one that has begun.
+   *
+   * @param subject what its failure is told of: the backing device, and what else there is to know
+   */
+  synchronized Answer begun(Drain drain, String subject) {
+    Begun begun = new Begun(drain, subject);
     drains.put(++last, begun);
     return answer(last, begun);
   }
@@ -59,8 +64,7 @@ final class Drains {
     drains.remove(number);
     if (drain.errno() != 0) {
       throw new UserException(
-          "backing "
-              + begun.backing()
+          begun.subject()
               + ": "
               + Errno.text(drain.errno())
               + ": "

@@ -1,11 +1,14 @@
 package jpcache.cli;
 
+import static java.util.stream.Collectors.joining;
+
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiFunction;
@@ -160,11 +163,20 @@ final class Oversight implements AutoCloseable {
       if (name == null || cache == null) {
         throw new UserException(
             (name == null ? "which export? Name it with --export" : "there is no export " + name)
-                + "; there are: "
-                + String.join(", ", serving.caches().keySet()));
+                + existing(serving.caches().keySet()));
       }
       return action.run(name, cache, rest);
     };
+  }
+
+  private static String existing(Set<String> names) {
+    return names.equals(Set.of(""))
+        ? "; the only one has no name: leave --export out"
+        : "; there are: " + names.stream().map(Oversight::shown).collect(joining(", "));
+  }
+
+  private static String shown(String name) {
+    return name.isEmpty() ? "\"\"" : name;
   }
 
   private long uptimeSeconds() {
@@ -211,7 +223,13 @@ final class Oversight implements AutoCloseable {
 
   private Answer setMode(ServedCache cache, String value) {
     CacheMode mode = new CacheSettings.ModeConverter().parse(value);
-    Answer begun = drains.begun(cache.cache().setMode(mode), cache.backingPath());
+    Answer begun =
+        drains.begun(
+            cache.cache().setMode(mode),
+            "mode "
+                + mode
+                + " is in force, but dirty data remains: backing "
+                + cache.backingPath());
     List<String> lines = new ArrayList<>(begun.lines());
     String notice = CacheSettings.kernelNotice(cache.cachePath(), mode);
     if (notice != null) {
@@ -223,7 +241,7 @@ final class Oversight implements AutoCloseable {
   /** Begins one, or looks how it stands with the one of this number. */
   private Answer flush(String export, ServedCache cache, List<String> arguments) {
     if (arguments.isEmpty()) {
-      return drains.begun(cache.cache().drain(), cache.backingPath());
+      return drains.begun(cache.cache().drain(), "backing " + cache.backingPath());
     }
     requireCount("flush", arguments, 1);
     return drains.look(arguments.getFirst());

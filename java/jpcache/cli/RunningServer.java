@@ -1,12 +1,14 @@
 package jpcache.cli;
 
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import jpcache.base.Sizes;
+import jpcache.base.UserException;
 import jpcache.control.ControlClient;
 import jpcache.control.ControlPaths;
 import org.jspecify.annotations.Nullable;
@@ -110,7 +112,12 @@ final class RunningServer {
       return List.of(control.toAbsolutePath());
     }
     if (cache != null) {
-      return ControlPaths.of(cache);
+      List<Path> places = ControlPaths.of(cache);
+      if (!Files.exists(Path.of(cache)) && places.stream().noneMatch(Files::exists)) {
+        throw new UserException(
+            cache + ": does not exist, so no server can be found by it; name what it serves");
+      }
+      return places;
     }
     throw new ParameterException(
         spec.commandLine(), "which server? Name its cache with --cache, or its --control socket");

@@ -39,11 +39,11 @@ final class SetCommand implements Callable<Integer> {
     requireSense();
     PrintWriter err = spec.commandLine().getErr();
     List<String> answer = server.ask("set", setting, value);
+    server.awaitDrain(answer, err); // a failure is one line alone
     answer.stream()
         .filter(line -> line.startsWith(NOTICE))
         .forEach(line -> err.println("jpcache: " + line.substring(NOTICE.length())));
     err.flush();
-    server.awaitDrain(answer, err);
     return ExitCode.OK;
   }
 

@@ -90,6 +90,7 @@ class ControlProcessTest {
       assertEquals("1", value(status, "jpcache_read_misses_total"));
       assertEquals("512", value(status, "jpcache_read_miss_bytes_total"));
       assertEquals("1", value(status, "jpcache_nbd_connections"));
+      ask("status", "--export", "zz").failedSaying("no export zz", "the only one has no name");
 
       String json = ask("status", "--json").succeeded().out();
       assertTrue(json.contains("\"jpcache_nbd_connections\": 1"), json);
@@ -177,6 +178,9 @@ class ControlProcessTest {
       client.go("");
       client.write(BACKING_BYTES - 4096, block(1));
       ask("flush").failedSaying(media.backing().toString(), "File too large", "4 KiB");
+      assertTrue(server.stderr().contains("File too large; it stays"), server::stderr);
+      ask("set", "mode", "write-through")
+          .failedSaying("write-through is in force", "dirty data remains", "4 KiB");
       ask("stop").failedSaying(media.backing().toString(), "File too large", "keeps it");
       assertEquals(1, server.awaitExit(), server::stderr);
     }
@@ -193,6 +197,7 @@ class ControlProcessTest {
       assertFalse(ProcessHandle.of(server.pid()).map(ProcessHandle::isAlive).orElse(false));
       assertEquals(0, server.awaitExit(), server::stderr);
       ask("status").failedSaying("no server", shm.toString());
+      Jpcache.finish(command("status", "--cache", "/nowhere")).failedSaying("does not exist");
     }
     try (Stream<Path> left = Files.list(shm)) {
       assertEquals(List.of(media.cache()), left.toList(), "its sockets are gone");
