@@ -4,14 +4,15 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
-import jpcache.media.LogReader;
 import jpcache.media.MediaException;
 import jpcache.media.Position;
+import jpcache.media.RestOfLog;
 import jpcache.pmem.PmemReads;
 
 /**
@@ -22,8 +23,6 @@ final class LogCheck {
   private static final int KNOWN_FLAGS = Layout.KEY_FLAG_EMPTY | Layout.KEY_FLAG_CLEAN;
   private static final ValueLayout.OfLong U64 =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-  private static final ValueLayout.OfInt U32 =
-      ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   /** A key that says more than its segment does. */
   private record Ahead(long generation, long atBytes) {}
@@ -148,49 +147,39 @@ final class LogCheck {
     if (bytes.mismatch(MemorySegment.ofArray(new byte[Layout.KSET_HEADER_BYTES])) < 0) {
       return;
     }
-    if (bytes.get(U64, Layout.KSET_MAGIC_AT) != Layout.KSET_MAGIC) {
+    boolean isKset = bytes.get(U64, Layout.KSET_MAGIC_AT) == Layout.KSET_MAGIC;
+    Optional<RestOfLog> rest = RestOfLog.behind(media, head);
+    if (rest.isPresent()) {
+      findings.accept(torn(rest.get(), at, isKset ? "kset.crc" : "kset.magic"));
+    } else {
+      Finding end =
+          isKset
+              ? Finding.problem("kset.crc", at, head.toString(), "the newest kset is torn")
+              : Finding.problem(
+                  "key_head", at, head.toString(), "no terminator there, but no kset either");
       findings.accept(
-          Finding.problem(
-                  "key_head", at, head.toString(), "no terminator there, but no kset either")
-              .asNotice()
-              .repairedBy("writes the terminator", writer -> writer.endLog(head)));
-      return;
+          end.asNotice()
+              .repairedBy("writes the terminator over it", writer -> writer.endLog(head)));
     }
-    tornKset(head, at, bytes, findings);
   }
 
   /**
-   * The newest kset is torn, as a power cut may leave it, and is made the log's end. Not so if a
-   * valid one stands behind it: that may be an old one, or the rest of a log that was damaged here.
+   * Where a valid kset follows a torn one the log was damaged, or it ends and an older one did not.
+   * Nothing tells which: keys of an older log may well be of their segments' generations, as long
+   * as newer keys keep those segments in use. The kernel's power cuts leave such a place in a sound
+   * cache, so it is a notice; and as it may be damage it is not made the log's end.
    */
-  private void tornKset(Position head, long at, MemorySegment bytes, Consumer<Finding> findings) {
-    Finding torn =
-        Finding.problem("kset.crc", at, head.toString(), "the newest kset is torn").asNotice();
-    long keyNum = Integer.toUnsignedLong(bytes.get(U32, Layout.KSET_KEY_NUM_AT));
-    if (keyNum <= Layout.KSET_MAX_KEYS) {
-      int behind = head.offsetBytes() + Kset.sizeBytes((int) keyNum);
-      if (behind < Layout.SEGMENT_DATA_BYTES
-          && holdsKset(new Position(head.cacheSegment(), behind))) {
-        findings.accept(
-            Finding.problem(
-                    "kset.crc",
-                    at,
-                    head.toString(),
-                    "a torn kset with a valid one behind it, which is an old one, or the rest of a"
-                        + " log that is damaged here")
-                .asNotice());
-        return;
-      }
-    }
-    findings.accept(
-        torn.repairedBy("writes the terminator over it", writer -> writer.endLog(head)));
-  }
-
-  private boolean holdsKset(Position position) {
-    try {
-      return new LogReader(media, position, Long.MAX_VALUE).next();
-    } catch (MediaException e) {
-      return true;
-    }
+  private static Finding torn(RestOfLog rest, long at, String field) {
+    String wrong =
+        String.format(
+            "a torn key set, and behind it stand from %s on %s that the log does not tell: the rest"
+                + " of a log that is damaged here, or what an older log left, and nothing on the"
+                + " media says which",
+            rest.first(), rest.count());
+    return Finding.problem(field, at, rest.torn().toString(), wrong)
+        .asNotice()
+        .advising(
+            Finding.NO_REPAIR
+                + "; copy the cache before it is served, for the log then goes on over them");
   }
 }

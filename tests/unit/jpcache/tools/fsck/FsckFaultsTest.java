@@ -274,6 +274,47 @@ class FsckFaultsTest {
             "5 notice kset.crc"));
     all.add(
         fault(
+            "a valid kset behind one whose number of keys is damaged",
+            m -> m.u32(twoMore(m), Layout.KSET_KEY_NUM_AT, 77),
+            After.THE_SAME,
+            "5 notice kset.crc"));
+    all.add(
+        fault(
+            "a valid kset behind one whose magic is damaged",
+            m -> m.u32(twoMore(m), Layout.KSET_MAGIC_AT, 77),
+            After.THE_SAME,
+            "5 notice kset.magic"));
+    all.add(
+        fault(
+            "a valid kset behind two torn ones",
+            m -> {
+              m.u32(m.kset(0, HEAD, LogKey.of(0, BLOCK, 2, 0)), Layout.KSET_KEY_NUM_AT, 0);
+              m.breakSeal(m.kset(0, HEAD + Kset.sizeBytes(1), LogKey.of(0, BLOCK, 2, 0)));
+              m.kset(0, HEAD + 2 * Kset.sizeBytes(1), LogKey.of(0, BLOCK, 2, 0));
+            },
+            After.THE_SAME,
+            "5 notice kset.crc"));
+    all.add(
+        fault(
+            "a damaged last kset that led to valid ones",
+            m -> {
+              m.breakSeal(m.lastKset(0, HEAD, 9));
+              m.kset(9, 0, LogKey.of(0, BLOCK, 2, 0));
+            },
+            After.THE_SAME,
+            "5 notice kset.crc"));
+    all.add(
+        fault(
+            "an old kset behind a torn one and its terminator",
+            m -> {
+              m.u32(m.kset(0, HEAD, LogKey.of(0, BLOCK, 2, 0)), Layout.KSET_KEY_NUM_AT, 0);
+              int terminator = HEAD + Kset.sizeBytes(1);
+              m.kset(0, terminator + Layout.KSET_HEADER_BYTES, LogKey.of(0, BLOCK, 2, 0));
+            },
+            After.CLEAN,
+            "5 notice kset.crc"));
+    all.add(
+        fault(
             "a valid stale kset behind the terminator",
             m -> m.kset(0, HEAD + Layout.KSET_HEADER_BYTES, LogKey.of(0, BLOCK, 2, 0)),
             After.CLEAN));
@@ -413,6 +454,12 @@ class FsckFaultsTest {
             "7 problem data"));
   }
 
+  /** Two ksets of a key at the head, of which it returns the first. */
+  private static Structure twoMore(MediaBuilder m) {
+    m.kset(0, HEAD + Kset.sizeBytes(1), LogKey.of(0, BLOCK, 2, 0));
+    return m.kset(0, HEAD, LogKey.of(0, BLOCK, 2, BLOCK));
+  }
+
   private static Fault keyFault(String name, LogKey key, After after, String... findings) {
     return fault(name, m -> m.kset(0, HEAD, key), after, findings);
   }
@@ -517,6 +564,22 @@ class FsckFaultsTest {
     try (MediaBuilder m = soundCache(shm.resolve("cache"))) {
       assertEquals(List.of(), findings(m));
       assertEquals(7, check(m, false).phases().size());
+    }
+  }
+
+  @Test
+  void whatATornKsetKeepsFromTheLogIsCounted() {
+    try (MediaBuilder m = soundCache(shm.resolve("cache"))) {
+      LogKey told = new LogKey(0, BLOCK, 0, 1, 0, GENERATION, 0);
+      LogKey stale = new LogKey(0, BLOCK, 0, 3, 0, 0, 0);
+      LogKey clean = new LogKey(0, BLOCK, 2, 2, 0, 0, 0);
+      m.kset(0, HEAD, told, stale, clean, LogKey.of(0, BLOCK, 2, BLOCK));
+      m.kset(0, HEAD + Kset.sizeBytes(4), LogKey.of(0, BLOCK, 2, 2 * BLOCK));
+      m.kset(0, HEAD + Kset.sizeBytes(5) + Layout.KSET_HEADER_BYTES, stale);
+      m.breakSeal(MediaBuilder.ksetAt(0, SECOND, 3));
+      String notice = check(m, false).phases().get(4).findings().getFirst().toString();
+      assertTrue(
+          notice.contains("from 0:" + HEAD + " on 2 key sets with 2 dirty keys"), () -> notice);
     }
   }
 
