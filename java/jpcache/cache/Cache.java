@@ -131,6 +131,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     CacheMedia media = CacheMedia.read(region.name(), region.view());
     ReplayedLog replayed = ReplayedLog.of(media, backing.sizeBytes(), progress);
     requireRoomForLastKset(region, replayed.summary.head());
+    replayed.tellRest();
     Undrained.drain(region, media, replayed.summary);
     return new Cache(region, backing, options, media, replayed);
   }

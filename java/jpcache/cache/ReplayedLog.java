@@ -13,7 +13,9 @@ import jpcache.media.KeyData;
 import jpcache.media.Kset;
 import jpcache.media.LogReplay;
 import jpcache.media.ReplayProgress;
+import jpcache.media.RestOfLog;
 import jpcache.media.SharedZeros;
+import jpcache.pmem.PoisonedMemoryException;
 import org.jspecify.annotations.Nullable;
 
 /** What a replay makes of the log: the extents, and how often each segment is referred to. */
@@ -73,6 +75,25 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
     load.finish();
     summary.logSegments().stream().forEach(segment -> references[segment]++);
     zeros.found().stream().forEach(segment -> references[segment]++);
+  }
+
+  /** Says so where a valid key set that may matter stands behind a torn one, out of reach. */
+  void tellRest() {
+    try {
+      RestOfLog.behind(media, summary.head())
+          .filter(RestOfLog::beginsLive)
+          .ifPresent(rest ->
+              LOG.log(
+                  Level.WARNING,
+                  "{0}: a torn key set at {1} is followed by a valid one at {2}, which is not"
+                      + " reached and will be written over; if a power cut did not leave that, stop,"
+                      + " copy the cache, and look at it with `jpcache fsck` before you go on",
+                  media.device(),
+                  rest.torn(),
+                  rest.first()));
+    } catch (PoisonedMemoryException e) {
+      LOG.log(Level.DEBUG, "what is behind the log cannot be read", e);
+    }
   }
 
   @Override

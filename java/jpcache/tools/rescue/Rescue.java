@@ -2,6 +2,7 @@ package jpcache.tools.rescue;
 
 import java.lang.foreign.Arena;
 import java.util.HexFormat;
+import java.util.Optional;
 import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.SyncBacking;
@@ -15,6 +16,7 @@ import jpcache.media.Layout;
 import jpcache.media.LogReader;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
+import jpcache.media.RestOfLog;
 import jpcache.media.SharedZeros;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
@@ -191,7 +193,28 @@ public final class Rescue {
               + ": the newest key set fills its segment to the last byte, so dirty_tail cannot be"
               + " set behind it; no writer makes such media, look at the data with `jpcache view`");
     }
+    tellRest(head);
     return ksets;
+  }
+
+  /** Says so where valid key sets stand behind a torn one, which no reader reaches. */
+  private void tellRest(Position head) {
+    Optional<RestOfLog> rest;
+    try {
+      rest = RestOfLog.behind(media, head);
+    } catch (PoisonedMemoryException e) {
+      return; // it is no part of the log
+    }
+    rest.ifPresent(behind -> {
+      RestOfLog.Counts counts = behind.count();
+      if (counts.ksets() > 0) {
+        notices.accept(
+            String.format(
+                "%s: a torn key set at %s is followed by valid ones: %s, from %s on, are not"
+                    + " reached; look at it with `jpcache fsck` before you go on",
+                media.device(), behind.torn(), counts, behind.first()));
+      }
+    });
   }
 
   private long logicalBytes() {

@@ -2,7 +2,6 @@ package jpcache.tools.fsck;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assertions.fail;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -103,10 +102,15 @@ class FsckMutatedMediaTest {
       CacheMedia media = CacheMedia.read("cache", m.view());
       LogReplay.run(media, LOGICAL_BYTES, (kset, key) -> {});
       Rescue.Options options = new Rescue.Options(false, false, 2);
-      new Rescue(media, backing(), options, notice -> fail(notice), (done, of) -> {})
+      new Rescue(media, backing(), options, FsckMutatedMediaTest::allow, (done, of) -> {})
           .run(new MemoryRegion(m.media()));
       assertEquals(List.of(), Problems.in(check(m, false)), "after a rescue");
     }
+  }
+
+  /** What a torn key set keeps from the log is for a person to judge, as fsck's notice says. */
+  private static void allow(String notice) {
+    assertTrue(notice.contains(" is followed by valid ones: "), notice);
   }
 
   private FsckReport check(MediaBuilder m, boolean cutLog) {

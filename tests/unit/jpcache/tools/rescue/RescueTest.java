@@ -204,6 +204,23 @@ class RescueTest {
   }
 
   @Test
+  void ksetsThatATornOneKeepsFromTheLogAreTold() throws Exception {
+    try (Devices d = new Devices()) {
+      d.m.kset(0, 0, key(0, PAGE, 0));
+      d.m.breakSeal(d.m.kset(0, Kset.sizeBytes(1), key(PAGE, PAGE, PAGE)));
+      d.m.kset(0, 2 * Kset.sizeBytes(1), key(2 * PAGE, PAGE, 2 * PAGE));
+      d.m.kset(0, 3 * Kset.sizeBytes(1), key(3 * PAGE, PAGE, 3 * PAGE));
+      d.rescue(false, false);
+      assertEquals(
+          List.of(
+              "cache: a torn key set at 0:64 is followed by valid ones: 2 key sets with 2 dirty"
+                  + " keys, from 0:128 on, are not reached; look at it with `jpcache fsck` before"
+                  + " you go on"),
+          notices);
+    }
+  }
+
+  @Test
   void aLogWithoutRoomForAnotherTailIsRefused() throws Exception {
     try (Devices d = new Devices()) {
       int at = Layout.SEGMENT_DATA_BYTES - Kset.sizeBytes(1);

@@ -1,0 +1,103 @@
+package jpcache.cache;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
+import java.util.logging.SimpleFormatter;
+import jpcache.backing.MemoryBacking;
+import jpcache.media.Kset;
+import jpcache.media.MediaBuilder;
+import jpcache.media.MediaBuilder.LogKey;
+import jpcache.pmem.MemoryRegion;
+import jpcache.support.ShmDirectory;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What is said when a cache is opened whose media are damaged. */
+class DamagedMediaTest {
+  private static final int PAGE = 4096;
+  private static final int SIZE = Kset.sizeBytes(1);
+  private static final Logger LOG = Logger.getLogger(ReplayedLog.class.getName());
+
+  @TempDir(factory = ShmDirectory.class)
+  Path shm;
+
+  private final List<String> told = new ArrayList<>();
+
+  private final Handler handler =
+      new Handler() {
+        @Override
+        public void publish(LogRecord line) {
+          told.add(new SimpleFormatter().formatMessage(line));
+        }
+
+        @Override
+        public void flush() {}
+
+        @Override
+        public void close() {}
+      };
+
+  @BeforeEach
+  void listen() {
+    LOG.addHandler(handler);
+  }
+
+  @AfterEach
+  void listenNoMore() {
+    LOG.removeHandler(handler);
+  }
+
+  private MediaBuilder media() {
+    return MediaBuilder.create(shm.resolve("cache"), MediaBuilder.SMALL_BYTES);
+  }
+
+  private static void open(MediaBuilder m) {
+    var _ =
+        Cache.open(
+            new MemoryRegion(m.media()),
+            new MemoryBacking(new byte[4 << 20]),
+            CacheOptions.defaults());
+  }
+
+  private static LogKey key(int page, long generation) {
+    return new LogKey((long) page * PAGE, PAGE, 0, 1, page * PAGE, generation, 0);
+  }
+
+  @Test
+  void aKsetBehindATornOneIsTold() {
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, key(0, 0));
+      m.breakSeal(m.kset(0, SIZE, key(1, 0)));
+      m.kset(0, 2 * SIZE, key(2, 0));
+      open(m);
+      assertEquals(1, told.size(), told::toString);
+      assertTrue(
+          told.getFirst()
+              .contains(
+                  "a torn key set at 0:64 is followed by a valid one at 0:128, which is not reached"),
+          told::toString);
+      assertTrue(told.getFirst().contains("`jpcache fsck`"), told::toString);
+    }
+  }
+
+  @Test
+  void aTornKsetAtTheEndAndAStaleOneBehindItAreNot() {
+    try (MediaBuilder m = media()) {
+      m.generation(1, 1);
+      m.kset(0, 0, key(0, 1));
+      m.breakSeal(m.kset(0, SIZE, key(1, 1)));
+      m.kset(0, 2 * SIZE, key(2, 0));
+      open(m);
+      assertEquals(List.of(), told);
+    }
+  }
+}
