@@ -7,6 +7,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.BackingDevices;
@@ -24,10 +26,12 @@ import picocli.CommandLine.Option;
 @Command(
     name = "view",
     description =
-        "Write the logical device's bytes, cache over backing device, to stdout. Changes neither.")
+        "Write the logical device's bytes, cache over backing device, to stdout. Changes neither."
+            + " Data that does not fit its checksum is written too, and told.")
 final class ViewCommand implements Callable<Integer> {
   private static final int CHUNK_BYTES = 1 << 20;
   private static final int ALIGNMENT_BYTES = 4096;
+  private static final int TOLD_RANGES = 5;
 
   @Option(
       names = "--cache",
@@ -78,8 +82,36 @@ final class ViewCommand implements Callable<Integer> {
       // Never closed: stdout is the process's.
       FileOutputStream stdout = new FileOutputStream(FileDescriptor.out);
       copy(view, device.blockBytes(), end, stdout.getChannel());
+      refuseDamage(view, end);
     }
     return ExitCode.OK;
+  }
+
+  /** What was asked for has been written; this is for what of it is damaged. */
+  private void refuseDamage(LogicalView view, long end) {
+    List<String> ranges = new ArrayList<>();
+    long[] counts = new long[2];
+    view.damage(
+        offset,
+        end,
+        (from, to) -> {
+          counts[0]++;
+          counts[1] += to - from;
+          if (ranges.size() < TOLD_RANGES) {
+            ranges.add(from + " to " + to);
+          }
+        });
+    if (!ranges.isEmpty()) {
+      throw new UserException(
+          String.format(
+              "%s: logical bytes %s%s: the data does not fit its data_crc, and was written"
+                  + " nevertheless (ranges: %d, bytes: %d); `jpcache fsck` finds all such places",
+              cache,
+              String.join(", ", ranges),
+              counts[0] > ranges.size() ? " and others" : "",
+              counts[0],
+              counts[1]));
+    }
   }
 
   private long end(long sizeBytes) {

@@ -1,5 +1,6 @@
 package jpcache.tools;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.SyncBacking;
@@ -8,8 +9,11 @@ import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.CacheMedia;
+import jpcache.media.KeyData;
+import jpcache.media.Kset;
 import jpcache.media.LogReplay;
 import jpcache.pmem.PmemReads;
+import jpcache.pmem.PoisonedMemoryException;
 
 /**
  * The logical device as a cache and its backing device make it together, read without the engine
@@ -67,6 +71,61 @@ public final class LogicalView {
       long to = Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES);
       overlay(subtreeStart, at, to, into, offsetBytes);
       at = to;
+    }
+  }
+
+  /** Takes ranges of logical bytes. */
+  @FunctionalInterface
+  public interface Ranges {
+    void range(long from, long to);
+  }
+
+  /**
+   * Sums the data of each key of which something is to be seen in a range, if the cache keeps
+   * checksums, and tells what of it does not fit. Data that cannot be read is not told.
+   */
+  public void damage(long from, long to, Ranges damaged) {
+    if (!media.info().dataCrc()) {
+      return;
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      KeyData data = new KeyData(media.view(), media.segments(), arena);
+      LogReplay.run(
+          media, backing.sizeBytes(), (kset, key) -> damage(kset, key, data, from, to, damaged));
+    }
+  }
+
+  private void damage(Kset kset, int key, KeyData data, long from, long to, Ranges damaged) {
+    long offset = kset.keyOffset(key);
+    int length = kset.keyLength(key);
+    if (offset >= to || offset + length <= from) {
+      return;
+    }
+    long extent = Extent.ofBytes(offset, length, kset.keySegment(key), kset.keySegmentOffset(key));
+    ExtentList seen = new ExtentList();
+    map.subtree(offset).overlaps(Extent.start(extent), Extent.end(extent), seen);
+    long subtreeStart = offset & -ExtentMap.SUBTREE_BYTES;
+    boolean isDamaged = false;
+    for (int i = 0; i < seen.size(); i++) {
+      long first = Math.max(from, subtreeStart + Extent.startBytes(seen.get(i)));
+      long end =
+          Math.min(
+              to, subtreeStart + Extent.startBytes(seen.get(i)) + Extent.lengthBytes(seen.get(i)));
+      if (first < end && Extent.sameData(seen.get(i), extent)) {
+        isDamaged = isDamaged || isDamaged(kset, key, data);
+        if (!isDamaged) {
+          return;
+        }
+        damaged.range(first, end);
+      }
+    }
+  }
+
+  private static boolean isDamaged(Kset kset, int key, KeyData data) {
+    try {
+      return data.crc(kset, key) != kset.keyDataCrc(key);
+    } catch (PoisonedMemoryException e) {
+      return false;
     }
   }
 

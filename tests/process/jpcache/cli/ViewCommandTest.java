@@ -1,7 +1,10 @@
 package jpcache.cli;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
 import java.lang.ProcessBuilder.Redirect;
@@ -13,6 +16,9 @@ import java.util.Arrays;
 import java.util.List;
 import jpcache.Golden;
 import jpcache.Sha256;
+import jpcache.media.CacheMedia;
+import jpcache.media.LogReplay;
+import jpcache.media.MediaBuilder;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -76,6 +82,39 @@ class ViewCommandTest {
   }
 
   @Test
+  void dataThatDoesNotFitItsChecksumIsWrittenAndTold(
+      @TempDir(factory = ShmDirectory.class) Path own) throws Exception {
+    Golden.Copy damaged = Golden.named("crc-dirty").unpack(own);
+    long at = firstDirtyByte(damaged.cache());
+    File whole = directory.resolve("part").toFile();
+    assertEquals("", viewOf(damaged, whole), "undamaged");
+    String before = Sha256.of(whole.toPath());
+    try (MediaBuilder m = MediaBuilder.open(damaged.cache(), true)) {
+      m.media().set(JAVA_BYTE, at, (byte) ~m.media().get(JAVA_BYTE, at));
+    }
+    String said = viewOf(damaged, whole);
+    assertNotEquals(before, Sha256.of(whole.toPath()), "the damaged byte is written");
+    assertTrue(said.matches("jpcache: .*: logical bytes \\d+ to \\d+: .* data_crc, .*\n"), said);
+    assertTrue(said.contains("(ranges: 1, bytes: "), said);
+    assertEquals("", viewOf(damaged, whole, "--length", "0"), "not asked for");
+  }
+
+  /** Where the data of the newest key is. */
+  private static long firstDirtyByte(Path cache) {
+    try (MediaBuilder m = MediaBuilder.open(cache, false)) {
+      CacheMedia media = CacheMedia.read("cache", m.view());
+      long[] place = new long[1];
+      LogReplay.run(
+          media,
+          Long.MAX_VALUE,
+          (kset, key) ->
+              place[0] =
+                  media.segments().dataOffset(kset.keySegment(key)) + kset.keySegmentOffset(key));
+      return place[0];
+    }
+  }
+
+  @Test
   void anOutputThatCannotBeWrittenIsAFailure() throws Exception {
     assertEquals(
         "jpcache: stdout: could not be written: No space left on device\n",
@@ -84,6 +123,10 @@ class ViewCommandTest {
 
   /** Returns what it said on stderr; exit code 0 goes with silence and 1 with a line. */
   private static String view(File stdout, String... options) throws Exception {
+    return viewOf(copy, stdout, options);
+  }
+
+  private static String viewOf(Golden.Copy copy, File stdout, String... options) throws Exception {
     List<String> command =
         new ArrayList<>(
             List.of(
