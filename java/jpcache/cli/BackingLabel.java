@@ -103,12 +103,20 @@ final class BackingLabel {
    * belong to. A cache whose label is absent or damaged goes with any.
    *
    * @param option what lets the user have it all the same
+   * @param notice is told of a damaged one
    */
-  void refuseOther(String cache, MemorySegment media, String option) {
+  void refuseOther(String cache, MemorySegment media, String option, Consumer<String> notice) {
     Label label;
     try {
       label = Label.read(media);
     } catch (MediaException | PoisonedMemoryException e) {
+      notice.accept(
+          cache
+              + ": its label is not used: "
+              + e.getMessage()
+              + "; nobody knows whether it belongs to "
+              + path
+              + "; `jpcache serve --force` renews it");
       return;
     }
     if (label != null && label.compare(sizeBytes, identity, path) == Label.Match.OTHER) {

@@ -90,7 +90,7 @@ final class RescueCommand implements Callable<Integer> {
 
   private Rescue rescue(CacheMedia media, BackingDevice device) {
     if (!otherDevice) {
-      BackingLabel.of(device).refuseOther(cache, media.view(), "--other-device");
+      BackingLabel.of(device).refuseOther(cache, media.view(), "--other-device", this::notice);
     }
     nextProgress = System.nanoTime() + PROGRESS_NANOS;
     return new Rescue(

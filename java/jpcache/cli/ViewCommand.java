@@ -3,6 +3,7 @@ package jpcache.cli;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -20,7 +21,9 @@ import jpcache.tools.LogicalView;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** {@code jpcache view}. */
 @Command(
@@ -32,6 +35,8 @@ final class ViewCommand implements Callable<Integer> {
   private static final int CHUNK_BYTES = 1 << 20;
   private static final int ALIGNMENT_BYTES = 4096;
   private static final int TOLD_RANGES = 5;
+
+  @Spec private CommandSpec spec;
 
   @Option(
       names = "--cache",
@@ -75,7 +80,7 @@ final class ViewCommand implements Callable<Integer> {
     try (ReadOnlyMapping mapping = ReadOnlyMapping.open(cache);
         BackingDevice device = BackingDevices.open(backing, BackingOptions.forReading())) {
       if (!otherDevice) {
-        BackingLabel.of(device).refuseOther(cache, mapping.view(), "--other-device");
+        BackingLabel.of(device).refuseOther(cache, mapping.view(), "--other-device", this::notice);
       }
       LogicalView view = new LogicalView(CacheMedia.read(cache, mapping.view()), device);
       long end = end(view.sizeBytes());
@@ -112,6 +117,12 @@ final class ViewCommand implements Callable<Integer> {
               counts[0],
               counts[1]));
     }
+  }
+
+  private void notice(String line) {
+    PrintWriter err = spec.commandLine().getErr();
+    err.println("jpcache: " + line);
+    err.flush();
   }
 
   private long end(long sizeBytes) {

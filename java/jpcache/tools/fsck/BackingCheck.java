@@ -42,6 +42,7 @@ final class BackingCheck {
   }
 
   String run(Consumer<Finding> findings) {
+    LabelCheck.compare(media.view(), backing, findings);
     LogWalk.run(
         media,
         (kset, key, at, live, dirty) -> {

@@ -38,6 +38,7 @@ final class MetadataCheck {
   }
 
   String superblock(Consumer<Finding> findings) {
+    LabelCheck.run(view, findings);
     Superblock read = Superblock.read(view, crc);
     superblock = read;
     return read.segments() + " segments of 16 MiB";

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.RandomAccessFile;
 import java.io.StringWriter;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -152,6 +153,21 @@ class BackingLabelTest {
     assertTrue(err.toString().contains("has shrunk from 8388608 to 4194304 bytes"), err::toString);
     assertTrue(err.toString().contains("use --other-device"), err::toString);
     assertEquals(0, view(cache, device, "--other-device"), err::toString);
+  }
+
+  @Test
+  void rescueAndViewGoOnWithADamagedLabelAndSaySo() throws IOException {
+    Path cache = labelledCache();
+    try (MediaBuilder media = MediaBuilder.open(cache, true)) {
+      media.media().set(ValueLayout.JAVA_BYTE, 300, (byte) 1);
+    }
+    String notice = "jpcache: " + cache + ": its label is not used: label.crc at byte 0: ";
+    assertEquals(0, view(cache, device), err::toString);
+    assertTrue(err.toString().startsWith(notice), err::toString);
+    err.getBuffer().setLength(0);
+    CommandLine line = Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
+    assertEquals(0, Main.run(line, "rescue", "--cache", cache + "", "--backing", device + ""));
+    assertTrue(err.toString().startsWith(notice), err::toString);
   }
 
   /** A file with an empty cache that is labelled for the device. */

@@ -24,6 +24,7 @@ import java.util.stream.Stream;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.Crc32c;
 import jpcache.media.Kset;
+import jpcache.media.Label;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
@@ -80,6 +81,26 @@ class FsckFaultsTest {
   }
 
   private static void metadataFaults(List<Fault> all) {
+    all.add(
+        fault(
+            "a damaged label",
+            m -> {
+              label(16 << 20).write(new MemoryRegion(m.media()));
+              m.media().set(ValueLayout.JAVA_BYTE, 300, (byte) 1);
+            },
+            After.THE_SAME,
+            "1 notice label.crc"));
+    all.add(
+        fault(
+            "a label that names another device",
+            m -> label(8 << 20).write(new MemoryRegion(m.media())),
+            After.THE_SAME,
+            "7 notice label"));
+    all.add(
+        fault(
+            "a label that names the device",
+            m -> label(16 << 20).write(new MemoryRegion(m.media())),
+            After.CLEAN));
     all.add(
         fault(
             "a superblock whose checksum does not fit",
@@ -462,6 +483,10 @@ class FsckFaultsTest {
 
   private static Fault keyFault(String name, LogKey key, After after, String... findings) {
     return fault(name, m -> m.kset(0, HEAD, key), after, findings);
+  }
+
+  private static Label label(long backingBytes) {
+    return Label.of(backingBytes, "", "/dev/one");
   }
 
   private static void copy(MediaBuilder m, Structure from, Structure to) {
