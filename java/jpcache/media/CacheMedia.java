@@ -47,7 +47,15 @@ public record CacheMedia(
         info,
         segments,
         Position.readKeyTail(view, info.segments(), crc),
-        Position.readDirtyTail(view, info.segments(), crc));
+        dirtyTail(view, info.segments(), crc));
+  }
+
+  private static Position dirtyTail(MemorySegment view, int segments, Crc32c crc) {
+    try {
+      return Position.readDirtyTail(view, segments, crc);
+    } catch (MediaException e) {
+      throw e.advising("`jpcache fsck --repair` sets it to key_tail");
+    }
   }
 
   /** Whether a device holds a cache, sound or not, or other data in its place. */

@@ -74,6 +74,11 @@ public final class MediaException extends UserException {
     return new MediaException(kind, field, offsetBytes, value, why, device + ": " + getMessage());
   }
 
+  /** The same, with what can be done about it. */
+  MediaException advising(String advice) {
+    return new MediaException(kind, field, offsetBytes, value, why, getMessage() + "; " + advice);
+  }
+
   public Kind kind() {
     return kind;
   }

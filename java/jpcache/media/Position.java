@@ -23,7 +23,7 @@ public record Position(int cacheSegment, int offsetBytes) {
    * @throws MediaException if no replica is valid, or it lies outside of the segments
    */
   public static Position readKeyTail(MemorySegment media, int segments, Crc32c crc) {
-    return read(ReplicatedSlot.keyTail(), media, segments, crc);
+    return read(ReplicatedSlot.keyTail(), media, segments, crc, "where the key log begins is lost");
   }
 
   /**
@@ -32,10 +32,16 @@ public record Position(int cacheSegment, int offsetBytes) {
    * @throws MediaException if no replica is valid, or it lies outside of the segments
    */
   public static Position readDirtyTail(MemorySegment media, int segments, Crc32c crc) {
-    return read(ReplicatedSlot.dirtyTail(), media, segments, crc);
+    return read(
+        ReplicatedSlot.dirtyTail(),
+        media,
+        segments,
+        crc,
+        "what has been written back is not known");
   }
 
-  private static Position read(ReplicatedSlot slot, MemorySegment media, int segments, Crc32c crc) {
+  private static Position read(
+      ReplicatedSlot slot, MemorySegment media, int segments, Crc32c crc, String loss) {
     MemorySegment bytes = MemorySegment.ofArray(new byte[Layout.POSITION_BYTES]);
     if (!slot.read(media, bytes, crc)) {
       throw MediaException.of(
@@ -43,7 +49,7 @@ public record Position(int cacheSegment, int offsetBytes) {
           slot.structure() + ".crc",
           slot.offsetBytes(),
           "both replicas",
-          "neither is valid; where the key log begins is lost");
+          "neither is valid; " + loss);
     }
     long segment = Integer.toUnsignedLong(bytes.get(U32, POSITION_SEG_ID_AT));
     if (segment >= segments) {

@@ -209,6 +209,26 @@ class OfflineCommandsTest {
     assertEquals(Layout.MIN_DEVICE_BYTES, Files.size(Path.of(cache)));
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"rescue --backing", "view --length 0 --backing", "dump"})
+  void aLostDirtyTailIsToldAsWhatItIsWithItsCure(String command) throws IOException {
+    try (MediaBuilder m = media()) {
+      m.breakSeal(MediaBuilder.dirtyTailAt(0));
+    }
+    Path backing = shm.resolve("backing");
+    Files.write(backing, new byte[1 << 20]);
+    String line = command.replace("backing", "backing " + backing) + " --cache " + cache;
+    assertEquals(1, run(line.split(" ")), this::said);
+    assertEquals(
+        "jpcache: "
+            + cache
+            + ": dirty_tail.crc at byte 16416: both replicas: neither is valid; what has been"
+            + " written back is not known; `jpcache fsck --repair` sets it to key_tail\n",
+        err.toString());
+    assertEquals(1, run("fsck", "--repair", "--cache", cache), this::said);
+    assertFalse(run(line.split(" ")) != 0, this::said);
+  }
+
   private String said() {
     return out + "\n" + err;
   }
