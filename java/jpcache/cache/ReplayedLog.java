@@ -148,7 +148,10 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
             + kset.keySegment(key)
             + " does not fit its data_crc; `jpcache fsck` finds all such places";
     if (!clean) {
-      throw new UserException(what);
+      throw new UserException(
+          what
+              + ", and `jpcache rescue --force` brings all dirty data to the backing device, these"
+              + " bytes as they are");
     }
     if (damagedKeys++ == 0) {
       LOG.log(Level.ERROR, "{0}; what the backing device has is read there", what);

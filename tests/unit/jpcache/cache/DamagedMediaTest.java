@@ -1,6 +1,7 @@
 package jpcache.cache;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
@@ -11,6 +12,7 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import java.util.logging.SimpleFormatter;
 import jpcache.backing.MemoryBacking;
+import jpcache.base.UserException;
 import jpcache.media.Kset;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
@@ -98,6 +100,17 @@ class DamagedMediaTest {
       m.kset(0, 2 * SIZE, key(2, 0));
       open(m);
       assertEquals(List.of(), told);
+    }
+  }
+
+  @Test
+  void dirtyDataThatDoesNotFitItsChecksumIsRefusedWithTheWayOut() {
+    try (MediaBuilder m = media()) {
+      m.cacheInfo(0, MediaBuilder.SMALL_SEGMENTS, MediaBuilder.FLAGS | 1);
+      m.kset(0, 0, new LogKey(0, PAGE, 0, 1, 0, 0, 1));
+      String refusal = "" + assertThrows(UserException.class, () -> open(m)).getMessage();
+      assertTrue(refusal.contains("`jpcache fsck` finds all such places"), refusal);
+      assertTrue(refusal.contains("`jpcache rescue --force`"), refusal);
     }
   }
 }
