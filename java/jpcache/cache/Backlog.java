@@ -170,7 +170,7 @@ final class Backlog {
       if (next == null) {
         return true;
       }
-      if (!stage(queue, next)) {
+      if (!stageOrFail(queue, next)) {
         putBack(next);
         return false;
       }
@@ -183,6 +183,18 @@ final class Backlog {
       bytes += next.bytes();
     }
     return true;
+  }
+
+  private boolean stageOrFail(CacheQueue queue, Write write) {
+    try {
+      return stage(queue, write);
+    } catch (RuntimeException | Error e) {
+      staged.add(write); // what it takes of the memory for all is given back with theirs
+      if (write.zeroes == null || !write.isStaged()) {
+        write.done.complete(Errno.EIO);
+      }
+      throw e;
+    }
   }
 
   private boolean stage(CacheQueue queue, Write write) {

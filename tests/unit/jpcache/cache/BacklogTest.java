@@ -2,6 +2,7 @@ package jpcache.cache;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
@@ -130,6 +131,24 @@ class BacklogTest {
     cache.stopWaiting();
     client.join();
     assertEquals(writes, completed.get());
+  }
+
+  @Test
+  void aWriteWhoseServiceThrowsFailsAndThoseBehindItGoOn() {
+    List<Character> order = new ArrayList<>();
+    try (BlockQueue queue = cache.openQueue()) {
+      fill(queue);
+      write(queue, 0, 1536, 'a', order);
+      write(queue, 4096, 512, 'b', order);
+      region.watch((offset, length) -> {
+        if (length == 1536) {
+          throw new IllegalStateException("a test");
+        }
+      });
+      assertThrows(IllegalStateException.class, this::stepUntilNobodyWaits);
+      stepUntilNobodyWaits();
+      assertEquals(List.of('!', 'b'), order);
+    }
   }
 
   @Test

@@ -278,6 +278,25 @@ class CacheQueueTest {
   }
 
   @Test
+  void aCommitThatThrowsLeavesTheDataToTheKeysThatHaveEntered() {
+    Cache cache = Cache.open(region, backing, CacheOptions.defaults().withLanes(1));
+    queue = cache.openQueue();
+    List<Integer> ended = new ArrayList<>();
+    for (int i = 0; i < 20; i++) { // more than a segment, which then only its keys keep
+      queue.write((long) (i % 16) << 20, 1 << 20, buffer.address(), false, ended::add);
+    }
+    int used = cache.segments().usedCount();
+    region.watch((offset, length) -> {
+      throw new IllegalStateException("a test");
+    });
+    assertThrows(IllegalStateException.class, queue::commit);
+    queue.close();
+    region.watch((offset, length) -> {});
+    assertEquals(used, cache.segments().usedCount());
+    assertEquals(Collections.nCopies(20, Errno.ESHUTDOWN), ended);
+  }
+
+  @Test
   void dataThatDoesNotFitItsChecksumIsNotServed() {
     MediaFormatter.format(region, true, CacheMode.WRITE_BACK, 70);
     queue = open(Durability.ACK);
