@@ -148,18 +148,13 @@ public final class DeviceIdentity {
   private static String fileSystem(int fd, MemorySegment answer) {
     if (Posix.ioctl(fd, GET_FS_UUID, answer.address()) == 0
         && answer.get(ValueLayout.JAVA_BYTE, 0) == FS_UUID_BYTES) {
-      return unlessZero(hex(answer, 1, FS_UUID_BYTES));
+      return hex(answer, 1, FS_UUID_BYTES);
     }
     if (Posix.fstatfs(fd, answer.address()) == 0
         && LASTING_FSID.contains(answer.get(ValueLayout.JAVA_LONG, 0))) {
-      return unlessZero(hex(answer, FSID_AT, Long.BYTES));
+      return hex(answer, FSID_AT, Long.BYTES);
     }
     return "";
-  }
-
-  /** A UUID of zeros is that of a file system that was given none: many share it. */
-  static String unlessZero(String hex) {
-    return hex.matches("0*") ? "" : hex;
   }
 
   private static String hex(MemorySegment bytes, long at, int length) {

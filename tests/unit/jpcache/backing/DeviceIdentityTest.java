@@ -81,12 +81,6 @@ class DeviceIdentityTest {
   }
 
   @Test
-  void aFileSystemWithAUuidOfZerosHasNone() {
-    assertEquals("", DeviceIdentity.unlessZero("00".repeat(16)));
-    assertEquals("0a".repeat(16), DeviceIdentity.unlessZero("0a".repeat(16)));
-  }
-
-  @Test
   void whatIsNotThereHasNone() {
     assertEquals("", DeviceIdentity.of(root.resolve("none").toString()));
   }
