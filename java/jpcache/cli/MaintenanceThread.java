@@ -37,7 +37,7 @@ final class MaintenanceThread {
       long pauseNanos;
       try {
         pauseNanos = cache.maintenance().step(System.nanoTime());
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | OutOfMemoryError e) {
         LOG.log(Level.ERROR, "write-back or garbage collection failed, trying again", e);
         pauseNanos = PAUSE_NANOS;
       }
