@@ -86,7 +86,7 @@ final class ViewCommand implements Callable<Integer> {
       long end = end(view.sizeBytes());
       // Never closed: stdout is the process's.
       FileOutputStream stdout = new FileOutputStream(FileDescriptor.out);
-      copy(view, device.blockBytes(), end, stdout.getChannel());
+      copy(view, end, stdout.getChannel());
       refuseDamage(view, end);
     }
     return ExitCode.OK;
@@ -137,18 +137,19 @@ final class ViewCommand implements Callable<Integer> {
     return length == null ? sizeBytes : offset + length;
   }
 
-  /** Reads whole blocks and writes what was asked for of them. */
-  private void copy(LogicalView view, int blockBytes, long end, FileChannel out) {
+  /** Reads whole sectors and writes what was asked for of them. */
+  private void copy(LogicalView view, long end, FileChannel out) {
+    long sector = BackingDevice.SECTOR_BYTES;
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment buffer = arena.allocate(CHUNK_BYTES, ALIGNMENT_BYTES);
       long at = offset;
       while (at < end) {
-        long from = at & -(long) blockBytes;
-        long to = Math.min(from + CHUNK_BYTES, (end + blockBytes - 1) & -(long) blockBytes);
-        MemorySegment blocks = buffer.asSlice(0, to - from);
-        view.read(from, blocks);
+        long from = at & -sector;
+        long to = Math.min(from + CHUNK_BYTES, (end + sector - 1) & -sector);
+        MemorySegment sectors = buffer.asSlice(0, to - from);
+        view.read(from, sectors);
         long until = Math.min(to, end);
-        writeFully(out, blocks.asSlice(at - from, until - at).asByteBuffer());
+        writeFully(out, sectors.asSlice(at - from, until - at).asByteBuffer());
         at = until;
       }
     }

@@ -59,7 +59,7 @@ public final class LogicalView {
   /**
    * Reads bytes of the logical device into native memory.
    *
-   * @param offsetBytes a multiple of the backing device's block, and so is {@code into}'s size
+   * @param offsetBytes a multiple of a sector, and so is {@code into}'s size
    * @throws jpcache.base.UserException if the backing device fails
    * @throws jpcache.pmem.PoisonedMemoryException if the cache's memory does
    */
@@ -105,17 +105,13 @@ public final class LogicalView {
     ExtentList seen = new ExtentList();
     map.subtree(offset).overlaps(Extent.start(extent), Extent.end(extent), seen);
     long subtreeStart = offset & -ExtentMap.SUBTREE_BYTES;
-    boolean isDamaged = false;
     for (int i = 0; i < seen.size(); i++) {
-      long first = Math.max(from, subtreeStart + Extent.startBytes(seen.get(i)));
-      long end =
-          Math.min(
-              to, subtreeStart + Extent.startBytes(seen.get(i)) + Extent.lengthBytes(seen.get(i)));
-      if (first < end && Extent.sameData(seen.get(i), extent)) {
-        isDamaged = isDamaged || isDamaged(kset, key, data);
-        if (!isDamaged) {
-          return;
-        }
+      long part = seen.get(i);
+      long start = subtreeStart + Extent.startBytes(part);
+      long first = Math.max(from, start);
+      long end = Math.min(to, start + Extent.lengthBytes(part));
+      // Several parts of one key are summed once: the data remembers.
+      if (first < end && Extent.sameData(part, extent) && isDamaged(kset, key, data)) {
         damaged.range(first, end);
       }
     }

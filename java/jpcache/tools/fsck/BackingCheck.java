@@ -59,8 +59,7 @@ final class BackingCheck {
           }
         });
     try (Arena arena = Arena.ofConfined()) {
-      int roomBytes = ExtentMap.SUBTREE_BYTES + 2 * backing.blockBytes();
-      MemorySegment theirs = arena.allocate(roomBytes, ALIGNMENT_BYTES);
+      MemorySegment theirs = arena.allocate(ExtentMap.SUBTREE_BYTES, ALIGNMENT_BYTES);
       MemorySegment ours = arena.allocate(ExtentMap.SUBTREE_BYTES);
       for (long at = 0; at < backing.sizeBytes(); at += ExtentMap.SUBTREE_BYTES) {
         Subtree subtree = map.find(at);
@@ -131,8 +130,6 @@ final class BackingCheck {
     if (to == 0) {
       return;
     }
-    from &= -(long) backing.blockBytes();
-    to = (to + backing.blockBytes() - 1) & -(long) backing.blockBytes();
     SyncBacking.read(backing, from, (int) (to - from), theirs.address());
     for (int i = 0; i < extents.size(); i++) {
       long extent = extents.get(i);

@@ -23,11 +23,10 @@ import jpcache.pmem.PoisonedMemoryException;
  * of the mapped cache. Small extents that follow each other are gathered into one request; the copy
  * is far cheaper than a request for each.
  *
- * <p>Zeros are made rather than written, but for parts of blocks.
+ * <p>Zeros are made rather than written.
  *
- * <p>What fails, and what does not consist of whole blocks of the device, is written once more when
- * all others have ended: by itself, copied page by page, with what the device holds around it. That
- * tells a page of the cache that cannot be read from a device that cannot be written.
+ * <p>What fails is written once more when all others have ended: by itself, copied page by page.
+ * That tells a page of the cache that cannot be read from a device that cannot be written.
  *
  * <p>Used by one thread.
  */
@@ -78,7 +77,7 @@ final class BatchWriter implements AutoCloseable {
     for (int i = 0; i < DEPTH; i++) {
       buffers.add(arena.allocate(CHUNK_BYTES, PAGE_BYTES));
     }
-    carefulBuffer = arena.allocate(CHUNK_BYTES + 2L * backing.blockBytes(), PAGE_BYTES);
+    carefulBuffer = arena.allocate(CHUNK_BYTES, PAGE_BYTES);
   }
 
   long skippedBytes() {
@@ -110,7 +109,7 @@ final class BatchWriter implements AutoCloseable {
     room.acquireUninterruptibly(DEPTH);
     room.release(DEPTH);
     for (Chunk chunk = again.poll(); chunk != null; chunk = again.poll()) {
-      if (batch.isZeros(chunk.extent()) && isWholeBlocks(chunk)) {
+      if (batch.isZeros(chunk.extent())) {
         SyncBacking.zero(
             backing, chunk.offsetBytes(), chunk.lengthBytes(), batch.mayUnmap(chunk.extent()));
       } else {
@@ -119,33 +118,14 @@ final class BatchWriter implements AutoCloseable {
     }
   }
 
-  /** Makes the whole blocks of an extent zeros; the rest of it is less than two blocks. */
   private void zero(WriteBatch batch, int extent) {
-    long from = batch.offsetBytes(extent);
-    long end = end(batch, extent);
-    long firstBlock = from + backing.blockBytes() - 1 & -(long) backing.blockBytes();
-    long lastBlock = end & -(long) backing.blockBytes();
-    if (firstBlock >= lastBlock) {
-      again.add(new Chunk(extent, from, (int) (end - from)));
-      return;
-    }
-    if (from < firstBlock) {
-      again.add(new Chunk(extent, from, (int) (firstBlock - from)));
-    }
-    if (lastBlock < end) {
-      again.add(new Chunk(extent, lastBlock, (int) (end - lastBlock)));
-    }
-    Chunk whole = new Chunk(extent, firstBlock, (int) (lastBlock - firstBlock));
+    Chunk chunk = new Chunk(extent, batch.offsetBytes(extent), batch.lengthBytes(extent));
     room.acquireUninterruptibly();
     backing.zero(
-        whole.offsetBytes(),
-        whole.lengthBytes(),
+        chunk.offsetBytes(),
+        chunk.lengthBytes(),
         batch.mayUnmap(extent),
-        errno -> ended(whole, errno));
-  }
-
-  private boolean isWholeBlocks(Chunk chunk) {
-    return ((chunk.offsetBytes() | chunk.lengthBytes()) & (backing.blockBytes() - 1)) == 0;
+        errno -> ended(chunk, errno));
   }
 
   private static long end(WriteBatch batch, int extent) {
@@ -170,10 +150,6 @@ final class BatchWriter implements AutoCloseable {
   }
 
   private void submit(WriteBatch batch, Chunk chunk) {
-    if (!isWholeBlocks(chunk)) {
-      again.add(chunk);
-      return;
-    }
     room.acquireUninterruptibly();
     long address = media.view().address() + source(batch, chunk.extent(), chunk.offsetBytes());
     long unaligned =
@@ -227,20 +203,14 @@ final class BatchWriter implements AutoCloseable {
     }
   }
 
-  /** Writes whole blocks that hold a chunk; alone, so that nobody else writes them meanwhile. */
+  /** Writes a chunk over what the device has there, which stays where the cache is unreadable. */
   private void writeCarefully(WriteBatch batch, Chunk chunk) {
-    long from = chunk.offsetBytes() & -(long) backing.blockBytes();
-    long to = chunk.end() + backing.blockBytes() - 1 & -(long) backing.blockBytes();
-    int length = (int) (to - from);
-    if (length > chunk.lengthBytes() || skipUnreadable) {
-      SyncBacking.read(backing, from, length, carefulBuffer.address());
+    long from = chunk.offsetBytes();
+    if (skipUnreadable) {
+      SyncBacking.read(backing, from, chunk.lengthBytes(), carefulBuffer.address());
     }
     int extent = chunk.extent();
-    for (long at = chunk.offsetBytes(); at < chunk.end(); ) {
-      if (batch.isZeros(extent)) { // and the chunk is of this one alone
-        carefulBuffer.asSlice(at - from, chunk.lengthBytes()).fill((byte) 0);
-        break;
-      }
+    for (long at = from; at < chunk.end(); ) {
       long source = source(batch, extent, at);
       long pageLeft = PAGE_BYTES - source % PAGE_BYTES;
       long n = Math.min(Math.min(end(batch, extent), chunk.end()) - at, pageLeft);
@@ -255,7 +225,7 @@ final class BatchWriter implements AutoCloseable {
         extent++;
       }
     }
-    SyncBacking.write(backing, from, length, carefulBuffer.address());
+    SyncBacking.write(backing, from, chunk.lengthBytes(), carefulBuffer.address());
   }
 
   private void skip(PoisonedMemoryException e, long offset, long length) {
