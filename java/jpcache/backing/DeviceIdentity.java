@@ -57,6 +57,11 @@ public final class DeviceIdentity {
 
   private DeviceIdentity() {}
 
+  /** What a device is called where its identity is written down: its path from the root. */
+  public static String path(String name) {
+    return Path.of(name).toAbsolutePath().normalize().toString();
+  }
+
   /** The identity of a file or block device; empty if there is none, or none to be seen. */
   public static String of(String path) {
     try {

@@ -1,7 +1,6 @@
 package jpcache.cli;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
 import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.DeviceIdentity;
@@ -33,9 +32,7 @@ final class BackingLabel {
   /** What a label says of this device. */
   static BackingLabel of(BackingDevice device) {
     return new BackingLabel(
-        Path.of(device.name()).toAbsolutePath().normalize().toString(),
-        DeviceIdentity.of(device.name()),
-        device.sizeBytes());
+        DeviceIdentity.path(device.name()), DeviceIdentity.of(device.name()), device.sizeBytes());
   }
 
   /** The label of a cache that is made for this device. */

@@ -55,7 +55,7 @@ final class ListenOptions {
     @Override
     Long parse(String text) {
       long bytes = Sizes.parse(text);
-      if (bytes < 1 << 20 || bytes > Integer.MAX_VALUE) {
+      if (bytes < NbdServerOptions.MIN_REPLY_BYTES || bytes > Integer.MAX_VALUE) {
         throw new UserException(text + ": not 1 MiB or more, and less than 2 GiB");
       }
       return bytes;

@@ -23,10 +23,13 @@ public record NbdServerOptions(
     int negotiationTimeoutMs,
     int stopTimeoutMs) {
 
+  /** The least memory for the unsent replies of a connection. */
+  public static final int MIN_REPLY_BYTES = 1 << 20;
+
   /** Checks the values. */
   public NbdServerOptions {
     atLeast("poll time", pollMicros, 0, "us");
-    atLeast("memory for replies", replyBytes, 1 << 20, "bytes");
+    atLeast("memory for replies", replyBytes, MIN_REPLY_BYTES, "bytes");
     atLeast("number of connections", maxConnections, 1, "");
     atLeast("time to negotiate", negotiationTimeoutMs, 1, "ms");
     atLeast("time to stop", stopTimeoutMs, 1, "ms");

@@ -1,7 +1,6 @@
 package jpcache.tools.fsck;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
 import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.DeviceIdentity;
@@ -34,7 +33,7 @@ final class LabelCheck {
     if (label == null) {
       return;
     }
-    String path = Path.of(backing.name()).toAbsolutePath().normalize().toString();
+    String path = DeviceIdentity.path(backing.name());
     String identity = DeviceIdentity.of(backing.name());
     if (label.compare(backing.sizeBytes(), identity, path) == Label.Match.OTHER) {
       findings.accept(

@@ -41,7 +41,7 @@ class OutputTest {
     "rescue --cache cache --backing backing --json --dry-run, 1",
   })
   void aFullDiskIsAFailureInOneLine(String line, int exit) throws Exception {
-    ProcessBuilder command = new ProcessBuilder(jpcache(line.split(" ")));
+    ProcessBuilder command = new ProcessBuilder(MainProcess.command(line.split(" ")));
     command.redirectOutput(Redirect.to(new File("/dev/full")));
     String err = "jpcache: stdout: could not be written: No space left on device\n";
     assertEquals(exit + " " + err, outcome(command));
@@ -51,30 +51,8 @@ class OutputTest {
   void aReaderThatHasEnoughIsNone() throws Exception {
     List<String> shell =
         new ArrayList<>(List.of("bash", "-c", "set -o pipefail; \"$@\" | true", "bash"));
-    shell.addAll(jpcache("dump", "--cache", "cache", "--keys", "--json"));
+    shell.addAll(MainProcess.command("dump", "--cache", "cache", "--keys", "--json"));
     assertEquals("0 ", outcome(new ProcessBuilder(shell)));
-  }
-
-  private static List<String> jpcache(String... arguments) {
-    List<String> command =
-        new ArrayList<>(
-            List.of(
-                System.getProperty("java.home") + "/bin/java",
-                "--enable-native-access=ALL-UNNAMED",
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                absolute(System.getProperty("java.class.path")),
-                Main.class.getName()));
-    command.addAll(List.of(arguments));
-    return command;
-  }
-
-  private static String absolute(String classPath) {
-    return String.join(
-        File.pathSeparator,
-        List.of(classPath.split(File.pathSeparator, -1)).stream()
-            .map(entry -> Path.of(entry).toAbsolutePath().toString())
-            .toList());
   }
 
   /** Its exit code and what it said on stderr. */

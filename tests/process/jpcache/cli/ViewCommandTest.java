@@ -11,7 +11,6 @@ import java.lang.ProcessBuilder.Redirect;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import jpcache.Golden;
@@ -128,19 +127,8 @@ class ViewCommandTest {
 
   private static String viewOf(Golden.Copy copy, File stdout, String... options) throws Exception {
     List<String> command =
-        new ArrayList<>(
-            List.of(
-                System.getProperty("java.home") + "/bin/java",
-                "--enable-native-access=ALL-UNNAMED",
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName(),
-                "view",
-                "--cache",
-                copy.cache().toString(),
-                "--backing",
-                copy.backing().toString()));
+        MainProcess.command(
+            "view", "--cache", copy.cache().toString(), "--backing", copy.backing().toString());
     command.addAll(List.of(options));
     Process process = new ProcessBuilder(command).redirectOutput(Redirect.to(stdout)).start();
     String err = new String(process.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
