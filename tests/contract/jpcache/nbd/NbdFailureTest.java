@@ -9,9 +9,6 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.logging.Handler;
-import java.util.logging.LogRecord;
-import java.util.logging.Logger;
 import jpcache.backing.MemoryBacking;
 import jpcache.block.MemoryBlockDevice;
 import jpcache.cache.Cache;
@@ -19,6 +16,7 @@ import jpcache.cache.CacheOptions;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
 import jpcache.pmem.MemoryRegion;
+import jpcache.support.LogLines;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -129,33 +127,17 @@ class NbdFailureTest {
 
   @Test
   void othersGoOnAndTheLogHasOneLine() throws IOException {
-    AtomicInteger lines = new AtomicInteger();
-    Handler counter =
-        new Handler() {
-          @Override
-          public void publish(LogRecord line) {
-            lines.incrementAndGet();
-          }
-
-          @Override
-          public void flush() {}
-
-          @Override
-          public void close() {}
-        };
-    Logger log = Logger.getLogger("jpcache.nbd");
     try (ServedMemory served = ServedMemory.start(device);
         NbdClient other = served.tcp()) {
       other.go("");
-      log.addHandler(counter);
-      try (NbdClient client = fail(served)) {
-        assertTrue(client.closedByServer());
+      try (LogLines log = LogLines.of("jpcache.nbd")) {
+        try (NbdClient client = fail(served)) {
+          assertTrue(client.closedByServer());
+        }
+        ServedMemory.eventually("the end", () -> served.server.connections() == 1);
+        assertEquals(1, log.lines().size(), () -> log.lines().toString());
       }
-      ServedMemory.eventually("the end", () -> served.server.connections() == 1);
-      assertEquals(1, lines.get());
       assertArrayEquals(new byte[BLOCK], other.read(0, BLOCK));
-    } finally {
-      log.removeHandler(counter);
     }
   }
 

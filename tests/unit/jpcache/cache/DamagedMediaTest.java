@@ -5,21 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.logging.Handler;
-import java.util.logging.LogRecord;
-import java.util.logging.Logger;
-import java.util.logging.SimpleFormatter;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.UserException;
 import jpcache.media.Kset;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.pmem.MemoryRegion;
+import jpcache.support.LogLines;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -27,35 +22,16 @@ import org.junit.jupiter.api.io.TempDir;
 class DamagedMediaTest {
   private static final int PAGE = 4096;
   private static final int SIZE = Kset.sizeBytes(1);
-  private static final Logger LOG = Logger.getLogger(ReplayedLog.class.getName());
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
 
-  private final List<String> told = new ArrayList<>();
-
-  private final Handler handler =
-      new Handler() {
-        @Override
-        public void publish(LogRecord line) {
-          told.add(new SimpleFormatter().formatMessage(line));
-        }
-
-        @Override
-        public void flush() {}
-
-        @Override
-        public void close() {}
-      };
-
-  @BeforeEach
-  void listen() {
-    LOG.addHandler(handler);
-  }
+  private final LogLines log = LogLines.of(ReplayedLog.class);
+  private final List<String> told = log.lines();
 
   @AfterEach
   void listenNoMore() {
-    LOG.removeHandler(handler);
+    log.close();
   }
 
   private MediaBuilder media() {

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -14,10 +13,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.logging.Handler;
-import java.util.logging.LogRecord;
-import java.util.logging.Logger;
-import java.util.logging.SimpleFormatter;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
@@ -26,6 +21,7 @@ import jpcache.media.KernelStatus;
 import jpcache.media.MediaFormatter;
 import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
+import jpcache.support.LogLines;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,9 +38,8 @@ class MaintenanceTest {
       CacheOptions.defaults().withLanes(4).withWriteBack(AGE_MS, 25);
 
   /** Kept, because the log manager would let it go. */
-  private static final Logger LOG = Logger.getLogger(Maintenance.class.getName());
-
   private final Arena arena = Arena.ofConfined();
+
   private final MemoryRegion region = new MemoryRegion(512L << 20);
   private final MemorySegment buffer = arena.allocate(32 << 20).fill((byte) 'x');
   private final MemoryBacking backing = new MemoryBacking(new byte[LOGICAL_BYTES]);
@@ -247,11 +242,11 @@ class MaintenanceTest {
 
   @Test
   void aBrokenDeviceIsToldOnceAndSoIsThatItWorksAgain() {
-    List<String> told = new ArrayList<>();
-    Handler handler = new LogLines(told);
-    LOG.addHandler(handler);
+    List<String> told;
     Cache cache = open(LAZY.withWriteBack(0, 0), 0);
-    try (BlockQueue queue = cache.openQueue()) {
+    try (LogLines log = LogLines.of(Maintenance.class);
+        BlockQueue queue = cache.openQueue()) {
+      told = log.lines();
       backing.failWrites(Errno.ENOSPC);
       write(queue, 0, 4096);
       for (int i = 0; i < 5; i++) {
@@ -259,33 +254,12 @@ class MaintenanceTest {
       }
       backing.failWrites(0);
       settle(cache);
-    } finally {
-      LOG.removeHandler(handler);
     }
     assertEquals(2, told.size(), told::toString);
     String text = Errno.text(Errno.ENOSPC);
     assertTrue(told.getFirst().startsWith("SEVERE backing memory: "), told::toString);
     assertTrue(told.getFirst().contains(text + "; it stays in the cache"), told::toString);
     assertEquals("INFO backing memory: write-back works again", told.getLast());
-  }
-
-  private static final class LogLines extends Handler {
-    private final List<String> lines;
-
-    LogLines(List<String> lines) {
-      this.lines = lines;
-    }
-
-    @Override
-    public void publish(LogRecord line) {
-      lines.add(line.getLevel() + " " + new SimpleFormatter().formatMessage(line));
-    }
-
-    @Override
-    public void flush() {}
-
-    @Override
-    public void close() {}
   }
 
   @Test
