@@ -1,5 +1,6 @@
 package jpcache.cache;
 
+import java.lang.foreign.Arena;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -100,7 +101,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     admission = new Admission(segments, options.lanes(), BatchSize.mostBytes(capacityBytes()));
     backlog = new Backlog(admission, this::wake);
     fills = new Fills(this);
-    prefetches = new Prefetches(this);
+    prefetches = new Prefetches(this, Arena.ofAuto());
     boolean direct = policy().isDirect();
     directWrites = new DirectWrites(this, new BackingFlushes(backing, direct), direct);
     writeBack =

@@ -2,11 +2,14 @@ package jpcache.cache;
 
 import static jpcache.extent.ExtentMap.SUBTREE_BYTES;
 
-import java.lang.foreign.Arena;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayDeque;
 import java.util.Queue;
 import jpcache.base.Completion;
+import jpcache.base.Errno;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.Subtree;
@@ -22,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Any thread. The monitor guards the ranges; nobody holds it during a request or a completion.
  */
 final class Prefetches {
+  private static final Logger LOG = System.getLogger(Prefetches.class.getName());
   private static final int DEPTH = 8;
   private static final int REQUEST_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
@@ -50,8 +54,12 @@ final class Prefetches {
 
   /** A request and its buffer; used again. */
   private final class Request implements Completion {
-    final MemorySegment buffer = Arena.ofAuto().allocate(REQUEST_BYTES, ALIGNMENT_BYTES);
+    final MemorySegment buffer;
     @Nullable Range range;
+
+    Request(MemorySegment buffer) {
+      this.buffer = buffer;
+    }
 
     @Override
     public void complete(int errno) {
@@ -60,9 +68,13 @@ final class Prefetches {
   }
 
   private final Cache cache;
+  private final SegmentAllocator memory;
   private final Queue<Range> waiting = new ArrayDeque<>();
-  private final Queue<Request> idle = new ArrayDeque<>();
-  private int requests;
+
+  /** Nothing until the first range comes: most clients never ask. */
+  private final Queue<Request> idle = new ArrayDeque<>(DEPTH);
+
+  private boolean haveRequests;
 
   /** Somebody starts requests; whoever comes meanwhile has him look again. */
   private boolean starting;
@@ -72,16 +84,43 @@ final class Prefetches {
   /** Of whoever starts requests. */
   private final ExtentList extents = new ExtentList();
 
-  Prefetches(Cache cache) {
+  /**
+   * @param memory where buffers come from, which live as long as this
+   */
+  Prefetches(Cache cache, SegmentAllocator memory) {
     this.cache = cache;
+    this.memory = memory;
   }
 
   /** Brings a range in; {@code done} may be called before this returns. */
   void add(long offsetBytes, long lengthBytes, Completion done) {
+    boolean taken;
     synchronized (this) {
-      waiting.add(new Range(offsetBytes, lengthBytes, done));
+      taken = haveRequests || makeRequests();
+      if (taken) {
+        waiting.add(new Range(offsetBytes, lengthBytes, done));
+      }
     }
-    startRequests();
+    if (taken) {
+      startRequests();
+    } else {
+      done.complete(Errno.ENOMEM);
+    }
+  }
+
+  /** All at once, so that a range that has been taken never lacks one; whether there is memory. */
+  private boolean makeRequests() {
+    try {
+      MemorySegment buffers = memory.allocate((long) DEPTH * REQUEST_BYTES, ALIGNMENT_BYTES);
+      for (int i = 0; i < DEPTH; i++) {
+        idle.add(new Request(buffers.asSlice((long) i * REQUEST_BYTES, REQUEST_BYTES)));
+      }
+      haveRequests = true;
+    } catch (OutOfMemoryError e) {
+      idle.clear();
+      LOG.log(Level.WARNING, "no memory to prefetch with: {0}", e.getMessage());
+    }
+    return haveRequests;
   }
 
   /** Requests may end before they have been started, so this must not call itself. */
@@ -114,10 +153,6 @@ final class Prefetches {
 
   private @Nullable Request takeRequest(Range range) {
     Request request = idle.poll();
-    if (request == null && requests < DEPTH) {
-      request = new Request();
-      requests++;
-    }
     if (request != null) {
       request.range = range;
       range.underWay++;

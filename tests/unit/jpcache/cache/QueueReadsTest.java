@@ -284,6 +284,27 @@ class QueueReadsTest {
   }
 
   @Test
+  void aPrefetchWithoutMemoryFailsAndLeavesNothingForLaterOnes() {
+    boolean[] isMemory = {false};
+    Prefetches prefetches =
+        new Prefetches(
+            cache,
+            (bytes, alignment) -> {
+              if (!isMemory[0]) {
+                throw new OutOfMemoryError("a test");
+              }
+              return arena.allocate(bytes, alignment);
+            });
+    prefetches.add(0, 1 << 20, e -> errno[0] = e);
+    assertEquals(Errno.ENOMEM, errno[0]);
+    assertEquals(0, backing.reads());
+    isMemory[0] = true;
+    prefetches.add(0, 1 << 20, e -> errno[0] = e);
+    assertEquals(0, errno[0]);
+    assertEquals(4, backing.reads());
+  }
+
+  @Test
   void aCacheThatNeedsRoomLeavesAPrefetchAlone() {
     cache.setGcPercent(0);
     prefetch(0, 1 << 20);
