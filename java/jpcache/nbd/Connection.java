@@ -100,6 +100,15 @@ final class Connection {
     long deadline = System.nanoTime() + state.options().negotiationTimeoutMs() * 1_000_000L;
     OptionReplies answers = new OptionReplies();
     Handshake handshake = new Handshake(state.exports(), tls.policy(), state::stopping, answers);
+    Session session = negotiate(handshake, answers, received, deadline);
+    if (handshake.missedTls()) {
+      tls.missed(transport);
+    }
+    return session;
+  }
+
+  private @Nullable Session negotiate(
+      Handshake handshake, OptionReplies answers, ReceiveBuffer received, long deadline) {
     Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
     while (transport.sendAll(answers.take(), deadline)) {
       if (phase == Handshake.Phase.TRANSMISSION) {

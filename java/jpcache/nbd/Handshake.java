@@ -52,6 +52,7 @@ final class Handshake {
   private int options;
   private int skipBytes;
   private boolean encrypted;
+  private boolean missedTls;
   private ReplyFormat format = ReplyFormat.SIMPLE;
 
   /** The metadata contexts that were chosen, and for which export. */
@@ -72,6 +73,11 @@ final class Handshake {
     this.stopping = stopping;
     this.replies = replies;
     replies.greeting(FLAGS);
+  }
+
+  /** Whether the client wanted something that it may have with TLS alone. */
+  boolean missedTls() {
+    return missedTls && !encrypted;
   }
 
   /** What was agreed upon; only in {@link Phase#TRANSMISSION}. */
@@ -166,7 +172,12 @@ final class Handshake {
 
   private void handle(int option, ByteBuffer bytes) {
     OptionData data = new OptionData(bytes);
-    boolean tlsMissing = tls == TlsPolicy.REQUIRED && !encrypted;
+    boolean tlsMissing =
+        tls == TlsPolicy.REQUIRED
+            && !encrypted
+            && option != NbdProtocol.OPT_STARTTLS
+            && option != NbdProtocol.OPT_ABORT;
+    missedTls |= tlsMissing;
     if (option == NbdProtocol.OPT_EXPORT_NAME && !tlsMissing) {
       exportName(data);
     } else if (option == NbdProtocol.OPT_EXPORT_NAME || !fixedNewstyle()) {
@@ -176,7 +187,7 @@ final class Handshake {
       phase = Phase.CLOSED;
     } else if (stopping.getAsBoolean()) {
       replies.error(option, NbdProtocol.REP_ERR_SHUTDOWN, "the server is stopping");
-    } else if (tlsMissing && option != NbdProtocol.OPT_STARTTLS) {
+    } else if (tlsMissing) {
       replies.error(option, NbdProtocol.REP_ERR_TLS_REQD, "this server wants TLS: STARTTLS first");
     } else {
       try {

@@ -51,14 +51,21 @@ final class ServerTls implements Tls {
     return transport;
   }
 
+  @Override
+  public void missed(Transport plain) {
+    LOG.log(level(), "{0} came without TLS, which it must use here", plain.peer());
+  }
+
   /** Who merely leaves, or is slow, interests nobody. */
   private Level level(TlsEngine engine) {
+    return engine.failure().isEmpty() ? Level.DEBUG : level();
+  }
+
+  private Level level() {
     long now = System.nanoTime();
     long quietUntil = quietUntilNanos.get();
     boolean tell =
-        !engine.failure().isEmpty()
-            && now - quietUntil >= 0
-            && quietUntilNanos.compareAndSet(quietUntil, now + QUIET_NANOS);
+        now - quietUntil >= 0 && quietUntilNanos.compareAndSet(quietUntil, now + QUIET_NANOS);
     return tell ? Level.WARNING : Level.DEBUG;
   }
 }

@@ -18,6 +18,9 @@ interface Tls {
    */
   @Nullable Transport begin(Transport below, long deadlineNanos, BooleanSupplier stopping);
 
+  /** A client has gone that asked for something without TLS, which it must use. */
+  void missed(Transport plain);
+
   /** For servers without TLS. */
   Tls NONE =
       new Tls() {
@@ -31,5 +34,8 @@ interface Tls {
             Transport below, long deadlineNanos, BooleanSupplier stopping) {
           return null;
         }
+
+        @Override
+        public void missed(Transport plain) {}
       };
 }

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Random;
 import jpcache.Seeds;
 import jpcache.block.MemoryBlockDevice;
+import jpcache.support.LogLines;
 import jpcache.tls.ClientCertificates;
 import jpcache.tls.TestAuthority;
 import jpcache.tls.TlsClient;
@@ -69,6 +70,26 @@ class NbdTlsTest {
       }
       client.startTls(psk());
       assertEquals(List.of(""), client.list());
+    }
+  }
+
+  @Test
+  void whoDoesNotUseTlsWhereItIsRequiredIsALineInTheLog() throws IOException {
+    try (ServedMemory served = serve(TlsPolicy.REQUIRED);
+        LogLines log = LogLines.of("jpcache.nbd")) {
+      try (NbdClient polite = served.unix().hello()) {
+        polite.startTls(psk());
+        assertEquals(List.of(""), polite.list());
+      }
+      for (int i = 0; i < 3; i++) {
+        try (NbdClient plain = served.unix().hello()) {
+          plain.option(NbdClient.OPT_GO, NbdClient.infoRequest(""));
+        }
+      }
+      ServedMemory.eventually("the end", () -> served.server.connections() == 0);
+      assertEquals(1, log.lines().size(), () -> log.lines().toString());
+      String line = log.lines().getFirst();
+      assertTrue(line.matches("WARNING .+ came without TLS, which it must use here"), line);
     }
   }
 
