@@ -2,9 +2,12 @@ package jpcache.tls;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
 import java.security.PrivateKey;
@@ -30,6 +33,8 @@ import org.bouncycastle.asn1.x9.X9ObjectIdentifiers;
 
 /** Reads certificates and keys as openssl and certtool write them: PEM, maybe with text around. */
 final class PemFiles {
+  private static final Logger LOG = System.getLogger(PemFiles.class.getName());
+
   /** Many times what a chain of certificates needs. */
   static final long MAX_BYTES = 1 << 20;
 
@@ -66,7 +71,7 @@ final class PemFiles {
 
   /** The first private key of a file: PKCS #8, or as RSA and EC keys were written before that. */
   static PrivateKey privateKey(Path file) {
-    String text = new String(bytes(file), StandardCharsets.ISO_8859_1);
+    String text = new String(secretBytes(file), StandardCharsets.ISO_8859_1);
     if (text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")) {
       throw wrong(file, "the key has a passphrase; the server needs one without");
     }
@@ -123,6 +128,19 @@ final class PemFiles {
     } catch (IOException e) {
       throw wrong(file, Files.exists(file) ? "cannot be read" : "no such file", e);
     }
+  }
+
+  /** Of a file that nobody else should read; tells where everybody can. */
+  static byte[] secretBytes(Path file) {
+    byte[] bytes = bytes(file);
+    try {
+      if (Files.getPosixFilePermissions(file).contains(PosixFilePermission.OTHERS_READ)) {
+        LOG.log(Level.WARNING, message(file, "every user can read the keys in it: chmod o-rwx"));
+      }
+    } catch (IOException | UnsupportedOperationException e) {
+      LOG.log(Level.DEBUG, "{0}: its permissions cannot be read: {1}", file, e.getMessage());
+    }
+    return bytes;
   }
 
   private static UserException wrong(Path file, String what) {

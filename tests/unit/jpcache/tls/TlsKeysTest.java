@@ -7,11 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import jpcache.base.UserException;
+import jpcache.support.LogLines;
 import org.bouncycastle.asn1.pkcs.PrivateKeyInfo;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -53,6 +56,29 @@ class TlsKeysTest {
     Files.writeString(directory.resolve(file), "not a PEM file\n");
 
     assertTrue(refusal().startsWith("TLS: " + directory.resolve(file) + ": "), refusal());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "rw-------,",
+    "rw-r-----,",
+    "rw-r--r--,every user can read the keys in it: chmod o-rwx"
+  })
+  void keysThatEveryUserCanReadAreTold(String permissions, @Nullable String what)
+      throws IOException {
+    Path key = directory.resolve("server-key.pem");
+    Path psk = Files.writeString(directory.resolve("keys.psk"), "alice:" + "00".repeat(16));
+    for (Path secret : List.of(key, psk)) {
+      Files.setPosixFilePermissions(secret, PosixFilePermissions.fromString(permissions));
+    }
+    try (LogLines log = LogLines.of(PemFiles.class)) {
+      TlsKeys.load(directory, psk, ClientCertificates.IGNORED);
+      List<String> told =
+          what == null
+              ? List.of()
+              : List.of("WARNING TLS: " + key + ": " + what, "WARNING TLS: " + psk + ": " + what);
+      assertEquals(told, log.lines());
+    }
   }
 
   @Test
