@@ -45,6 +45,13 @@ final class ListenOptions {
     }
   }
 
+  private static final class Owner extends CheckedValue<SocketOwner> {
+    @Override
+    SocketOwner parse(String text) {
+      return SocketOwner.parse(text);
+    }
+  }
+
   private static final class Connections extends WholeNumber {
     Connections() {
       super(1, Integer.MAX_VALUE);
@@ -88,8 +95,9 @@ final class ListenOptions {
   @Option(
       names = "--socket-owner",
       paramLabel = "USER:GROUP",
+      converter = Owner.class,
       description = "Whose unix sockets are: USER, USER:GROUP or :GROUP.")
-  private @Nullable String socketOwner;
+  private @Nullable SocketOwner socketOwner;
 
   @Option(
       names = "--tls",
@@ -177,7 +185,7 @@ final class ListenOptions {
         .withInherited(inherited())
         .withInsecure(insecure)
         .withSocketMode(socketMode)
-        .withSocketOwner(socketOwner == null ? null : SocketOwner.parse(socketOwner));
+        .withSocketOwner(socketOwner);
   }
 
   private static List<InheritedSocket> inherited() {

@@ -23,7 +23,7 @@ public record SocketOwner(@Nullable UserPrincipal user, @Nullable GroupPrincipal
     String user = colon < 0 ? text : text.substring(0, colon);
     String group = colon < 0 ? "" : text.substring(colon + 1);
     if (user.isEmpty() && group.isEmpty()) {
-      throw new UserException("owner " + text + ": write USER, USER:GROUP or :GROUP");
+      throw new UserException(text + ": write USER, USER:GROUP or :GROUP");
     }
     UserPrincipalLookupService lookup =
         Path.of("/").getFileSystem().getUserPrincipalLookupService();
@@ -32,7 +32,7 @@ public record SocketOwner(@Nullable UserPrincipal user, @Nullable GroupPrincipal
           user.isEmpty() ? null : lookup.lookupPrincipalByName(user),
           group.isEmpty() ? null : lookup.lookupPrincipalByGroupName(group));
     } catch (IOException e) {
-      throw new UserException("owner " + text + ": there is no such user or group", e);
+      throw new UserException(text + ": there is no such user or group", e);
     }
   }
 

@@ -108,7 +108,8 @@ class ConfigFileTest {
         "listen = 1.5 | :1: listen = 1.5: must be a string or a whole number",
         "insecure = 'yes' | :1: insecure = \"yes\": must be true or false",
         "socket-mode = '999' | :1: socket-mode = \"999\": 999: not 0 to 777",
-        "socket-owner = 'no-such-user-here' | : owner no-such-user-here: there is no such user",
+        "socket-owner = 'no-such-user-here' |"
+            + " :1: socket-owner = \"no-such-user-here\": no-such-user-here: there is no such user",
         "tls = 'maybe' | :1: tls = \"maybe\": expected one of",
         "tls = 'required' | : TLS needs keys",
         "metrics = ['a', 'b'] | :1: metrics = [...]: must be one value",

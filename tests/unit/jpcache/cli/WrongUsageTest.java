@@ -35,6 +35,7 @@ class WrongUsageTest {
         "--reply-memory, 1, 1: not 1 MiB or more",
         "--reply-memory, 2G, 2G: not 1 MiB or more",
         "--socket-mode, 7777, 7777: not 0 to 777",
+        "--socket-owner, no-such-user-here, no-such-user-here: there is no such user or group",
         "--metrics, foo, metrics address foo: write HOST:PORT",
         "--create, 100M, 100M: a cache has at least 512 MiB",
         "--cache, '', the path is empty",
