@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -110,6 +111,7 @@ class LauncherTest {
     List<String> server = run(installed, jdk, "serve").out;
     assertTrue(server.contains("-XX:+UseG1GC"), server.toString());
     assertFalse(server.contains("-XX:TieredStopAtLevel=1"), server.toString());
+    assertTrue(run(installed, jdk, "--verbose", "serve").out.contains("-XX:+UseG1GC"));
     List<String> command = run(installed, jdk, "dump").out;
     assertTrue(command.contains("-XX:+UseSerialGC"), command.toString());
     assertTrue(command.contains("-XX:TieredStopAtLevel=1"), command.toString());
@@ -188,6 +190,29 @@ class LauncherTest {
     run(checkout, other, "dump");
     run(checkout, other, "dump");
     assertEquals(3, builds());
+  }
+
+  @Test
+  void whatAnotherUserHasBuiltIsRunAsItIs() throws Exception {
+    List<String> built = run(checkout, jdk, "dump").out;
+    Path mark = checkout.resolve("target/jpcache/built");
+    assumeTrue(Files.isWritable(Path.of("/etc/shadow")), "only root gives files away");
+    Files.setAttribute(mark, "unix:uid", 12345);
+    Result result = run(checkout, jdk("other", "25.0.4"), "dump");
+    assertEquals(built.subList(1, built.size()), result.out.subList(1, result.out.size()));
+    assertTrue(result.err.matches("jpcache: runs what the owner of [^\n]*\n"), result.err);
+    assertEquals(1, builds());
+  }
+
+  @Test
+  void fileNamesAreUtf8WhateverTheLocale() throws Exception {
+    script(jdk.resolve("bin/java"), "echo \"$LC_ALL\"");
+    ProcessBuilder builder = new ProcessBuilder(installed.resolve("jpcache").toString(), "dump");
+    builder.environment().put("JAVA_HOME", jdk.toString());
+    for (String named : List.of("de_DE@euro", "xx_XX.UTF-8")) {
+      builder.environment().put("LC_ALL", named);
+      assertEquals(List.of("C.UTF-8"), end(builder.start()).out);
+    }
   }
 
   @Test
