@@ -150,12 +150,17 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private void ready(Serving serving) {
+    List<NbdUri> addresses = serving.addresses();
+    addresses.stream().skip(1).forEach(address -> notice("listens on " + address + " too"));
     PrintWriter err = spec.commandLine().getErr();
     notices.forEach(notice -> err.println(Failures.oneLine("jpcache: " + notice)));
-    err.flush();
     PrintWriter out = spec.commandLine().getOut();
-    out.println("READY " + serving.addresses().getFirst() + " size=" + serving.sizeBytes());
-    out.flush();
+    out.println("READY " + addresses.getFirst() + " size=" + serving.sizeBytes());
+    String failure = StandardOutput.failure(out);
+    if (failure != null) {
+      err.println("jpcache: " + failure + ": serves, though nobody is told READY");
+    }
+    err.flush();
     serving.prefault();
   }
 }

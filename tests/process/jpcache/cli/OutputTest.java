@@ -2,6 +2,7 @@ package jpcache.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
 import java.io.RandomAccessFile;
@@ -11,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.media.MediaBuilder;
+import jpcache.nbd.NbdClient;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -45,6 +47,50 @@ class OutputTest {
     command.redirectOutput(Redirect.to(new File("/dev/full")));
     String err = "jpcache: stdout: could not be written: No space left on device\n";
     assertEquals(exit + " " + err, outcome(command));
+  }
+
+  @Test
+  void aServerThatCannotSayReadyServesAndTellsSo() throws Exception {
+    List<String> serve =
+        MainProcess.command(
+            "serve",
+            "--cache",
+            "served",
+            "--create",
+            "512M",
+            "--backing",
+            "backing",
+            "--listen",
+            "nbd+unix:///?socket=a",
+            "--listen",
+            "nbd+unix:///?socket=b");
+    Process server =
+        new ProcessBuilder(serve)
+            .directory(directory.toFile())
+            .redirectOutput(Redirect.to(new File("/dev/full")))
+            .start();
+    List<String> told = new ArrayList<>();
+    try (BufferedReader err = server.errorReader()) {
+      for (String line; (line = err.readLine()) != null; ) {
+        told.add(line);
+        if (line.endsWith("nobody is told READY")) {
+          try (NbdClient client = NbdClient.unix(directory.resolve("b"))) {
+            client.go("");
+          }
+          server.toHandle().destroy(); // the process would close its streams
+        }
+      }
+      assertEquals(0, server.waitFor(), "it stopped in order");
+    } finally {
+      server.destroyForcibly();
+    }
+    int size = told.size();
+    assertEquals(
+        List.of(
+            "jpcache: listens on nbd+unix:///?socket=b too",
+            "jpcache: stdout: could not be written: No space left on device: serves, though nobody"
+                + " is told READY"),
+        told.subList(Math.max(0, size - 2), size));
   }
 
   @Test
