@@ -309,7 +309,8 @@ public final class Cache implements BlockDevice, AutoCloseable {
     return options;
   }
 
-  Durability durability() {
+  /** When writes are acknowledged. */
+  public Durability durability() {
     return options.durability();
   }
 

@@ -84,6 +84,11 @@ final class CacheMetrics {
             "",
             "Of dirty bytes, those that have been dealt with.",
             writeBack::writtenBackBytes)
+        .gauge(
+            "jpcache_writeback_bytes_per_second",
+            "",
+            "How fast the last batch was written back; 0 before the first.",
+            cache.maintenance()::bytesPerSecond)
         .counter(
             "jpcache_writeback_errors_total",
             "",

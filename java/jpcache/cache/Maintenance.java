@@ -57,6 +57,7 @@ public final class Maintenance {
   // Told by the status; written by the maintenance thread.
   private final AtomicLong writeBackErrors = new AtomicLong();
   private volatile int lastErrno;
+  private volatile long bytesPerSecond;
 
   Maintenance(Cache cache, WriteBack writeBack, GarbageCollector collector, long nowNanos) {
     this.cache = cache;
@@ -80,6 +81,11 @@ public final class Maintenance {
     return lastErrno;
   }
 
+  /** How fast the last batch was written back; 0 before the first. */
+  public long bytesPerSecond() {
+    return bytesPerSecond;
+  }
+
   /**
    * Does one batch of what is due.
    *
@@ -88,7 +94,9 @@ public final class Maintenance {
    */
   public long step(long nowNanos) {
     if (batchBytes > 0) {
-      batchSize.took(batchBytes, nowNanos - batchBeganNanos);
+      long nanos = nowNanos - batchBeganNanos;
+      batchSize.took(batchBytes, nanos);
+      bytesPerSecond = (long) (batchBytes * 1e9 / Math.max(1, nanos));
       batchBytes = 0;
     }
     long next = Math.min(closeAgedKsets(nowNanos), flushDirectWrites(nowNanos));

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -21,6 +22,7 @@ import jpcache.control.ControlServer;
 import jpcache.media.CacheMode;
 import jpcache.metrics.MetricsServer;
 import jpcache.metrics.Registry;
+import jpcache.nbd.NbdUri;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -193,6 +195,9 @@ final class Oversight implements AutoCloseable {
     values.put("backing", cache.backingPath());
     values.put("size_bytes", Long.toString(cache.sizeBytes()));
     values.put("pid", Long.toString(ProcessHandle.current().pid()));
+    values.put("listen", serving.addresses().stream().map(NbdUri::toString).collect(joining(" ")));
+    values.put("durability", cache.cache().durability().toString().toLowerCase(Locale.ROOT));
+    values.put("read_only", cache.readOnly() ? "on" : "off");
     StatusReport.addKernelStatus(values, cache.cache().status());
     registry
         .snapshot(Serving.EXPORT_LABEL, export)

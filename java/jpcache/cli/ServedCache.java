@@ -103,6 +103,11 @@ final class ServedCache implements AutoCloseable {
     return cache;
   }
 
+  /** Whether clients' writes are refused. */
+  boolean readOnly() {
+    return readOnly;
+  }
+
   long sizeBytes() {
     return cache.sizeBytes();
   }

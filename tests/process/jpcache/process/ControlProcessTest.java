@@ -2,6 +2,7 @@ package jpcache.process;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -84,12 +85,19 @@ class ControlProcessTest {
       assertEquals("0x" + kernel[5], value(status, "cache_flags"));
       assertEquals(value(status, "key_tail"), kernel[8]);
       assertEquals(Long.toString(server.pid()), value(status, "pid"));
+      assertEquals("nbd+unix:///?socket=" + media.socket(), value(status, "listen"));
+      assertEquals("ack", value(status, "durability"));
+      assertEquals("off", value(status, "read_only"));
+      assertEquals("0", value(status, "jpcache_writeback_bytes_per_second"));
       assertEquals("1", value(status, "jpcache_nbd_requests_total{kind=\"write\"}"));
       assertEquals("2", value(status, "jpcache_nbd_requests_total{kind=\"read\"}"));
       assertEquals("1", value(status, "jpcache_read_hits_total"));
       assertEquals("1", value(status, "jpcache_read_misses_total"));
       assertEquals("512", value(status, "jpcache_read_miss_bytes_total"));
       assertEquals("1", value(status, "jpcache_nbd_connections"));
+      ask("flush").succeeded();
+      Jpcache.Result flushed = ask("status").succeeded();
+      assertNotEquals("0", value(flushed, "jpcache_writeback_bytes_per_second"));
       ask("status", "--export", "zz").failedSaying("no export zz", "the only one has no name");
 
       String json = ask("status", "--json").succeeded().out();
