@@ -17,7 +17,11 @@ import org.jspecify.annotations.Nullable;
  * <p>On an ordinary file ({@link PmemRegion.Kind#NOT_PMEM}) flushing CPU caches makes nothing
  * durable. There {@link #copy} is an ordinary copy and msync of the pages that it touched, so the
  * store is durable when copy returns, earlier than it promises, and {@link #drain} has nothing left
- * to wait for.
+ * to wait for, nor to fail for.
+ *
+ * <p>The kernel tells a write-back error of the file to one msync, whosever page it was, and may
+ * have dropped the page. So one msync runs at a time, and after one that failed none is asked any
+ * more: every store whose msync had not ended by then fails, and every later one.
  */
 final class LibpmemRegion implements PmemRegion {
   private final String name;
@@ -30,6 +34,12 @@ final class LibpmemRegion implements PmemRegion {
   private final boolean flushable;
   private final Runnable unlock;
   private final AtomicBoolean closed = new AtomicBoolean();
+
+  /** Held by the msync that runs: no other can take the error of its pages. */
+  private final Object msync = new Object();
+
+  /** What the first msync that failed said, or 0; written with {@link #msync} held. */
+  private volatile int msyncErrno;
 
   /**
    * Takes a mapping over.
@@ -104,6 +114,9 @@ final class LibpmemRegion implements PmemRegion {
     if (lengthBytes == 0) {
       return;
     }
+    if (msyncErrno != 0) {
+      throw noLongerStored(offsetBytes, lengthBytes);
+    }
     MemorySegment source = MemorySegment.ofAddress(sourceAddress).reinterpret(lengthBytes);
     try {
       MemorySegment.copy(source, 0, writable, offsetBytes, lengthBytes);
@@ -111,10 +124,22 @@ final class LibpmemRegion implements PmemRegion {
     } catch (InternalError e) {
       throw unwritten(offsetBytes, lengthBytes, "its memory is gone", e);
     }
-    int result = libpmem.msync(address + offsetBytes, lengthBytes);
-    if (result < 0) {
-      throw unwritten(offsetBytes, lengthBytes, Errno.text(-result), null);
+    synchronized (msync) {
+      if (msyncErrno == 0) {
+        msyncErrno = -libpmem.msync(address + offsetBytes, lengthBytes);
+      }
+      if (msyncErrno != 0) {
+        throw noLongerStored(offsetBytes, lengthBytes);
+      }
     }
+  }
+
+  private UncheckedIOException noLongerStored(long offsetBytes, long lengthBytes) {
+    String why =
+        "its file system has failed to store ("
+            + Errno.text(msyncErrno)
+            + "), and nothing is stored any more; see to the disk, then start jpcache again";
+    return unwritten(offsetBytes, lengthBytes, why, null);
   }
 
   private UncheckedIOException unwritten(

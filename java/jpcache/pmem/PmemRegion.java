@@ -55,14 +55,17 @@ public interface PmemRegion extends AutoCloseable {
    *
    * @throws IndexOutOfBoundsException if the range is not inside the region
    * @throws java.io.UncheckedIOException if the region is {@link Kind#NOT_PMEM} and the system
-   *     could not write it
+   *     could not write it, or could not write something before: then nobody knows what it has lost
    */
   void copy(long offsetBytes, long sourceAddress, long lengthBytes);
 
-  /** Waits until all stores that this thread made by {@link #copy} are durable. */
+  /**
+   * Waits until all stores that this thread made by {@link #copy} are durable. It does not fail:
+   * what can, is the copy.
+   */
   void drain();
 
-  /** {@link #copy} and {@link #drain} in one: durable when this returns. */
+  /** {@link #copy} and {@link #drain} in one: durable when this returns; throws as copy does. */
   void persist(long offsetBytes, long sourceAddress, long lengthBytes);
 
   /** Unmaps the region and gives up its lock. Nobody may use it any more. */
