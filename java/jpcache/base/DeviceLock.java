@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,8 +29,8 @@ import java.util.regex.Pattern;
  * <p>Both belong to the open file: there is nothing to release, closing the descriptor gives them
  * up, and so does the end of the process, however it ends. Not always at once: after a SIGKILL the
  * kernel keeps a file open for as long as requests of an io_uring are under way on it, and the lock
- * is then nobody's. So a lock that no process is seen to hold is waited for, a little; one that has
- * a holder never is.
+ * is then nobody's, whatever process /proc/locks still names. So a lock that no process is seen to
+ * hold is waited for, a little; one that has a holder is not.
  *
  * <p>Locks are kept per inode, so two device nodes of one block device are two files to them: who
  * opens a block device adds O_EXCL, which the kernel keeps per device.
@@ -123,7 +125,7 @@ public final class DeviceLock {
     if (inode.isEmpty()) {
       return Optional.empty();
     }
-    OptionalLong pid = ownerIn(Path.of("/proc/locks"), inode.get());
+    OptionalLong pid = owner(inode.get(), fd);
     if (pid.isEmpty()) {
       pid = searchDescriptors(inode.get(), fd);
     }
@@ -156,15 +158,18 @@ public final class DeviceLock {
     }
   }
 
-  /** Who holds a lock on the inode, others before ourselves. */
-  private static OptionalLong ownerIn(Path file, String inode) {
+  /**
+   * Who holds a lock on the inode by /proc/locks, others before ourselves. It names the process
+   * that took the lock even when that is gone, or has nothing open any more that keeps it.
+   */
+  private static OptionalLong owner(String inode, int ownFd) {
     long self = ProcessHandle.current().pid();
     OptionalLong found = OptionalLong.empty();
-    for (String line : lines(file)) {
+    for (String line : lines(Path.of("/proc/locks"))) {
       Matcher m = LOCK.matcher(line);
       if (m.matches() && m.group(2).equals(inode)) {
         long pid = Long.parseLong(m.group(1));
-        if (pid > 0 && (found.isEmpty() || pid != self)) {
+        if (pid > 0 && (found.isEmpty() || pid != self) && holdsLock(pid, ownFd, inode, true)) {
           found = OptionalLong.of(pid);
         }
       }
@@ -177,34 +182,47 @@ public final class DeviceLock {
    * show it. We see those of our own user, or all as root.
    */
   private static OptionalLong searchDescriptors(String inode, int ownFd) {
-    Path own = Path.of("/proc/" + ProcessHandle.current().pid() + "/fdinfo/" + ownFd);
     try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[1-9]*")) {
       for (Path process : processes) {
-        if (holdsLock(process.resolve("fdinfo"), own, inode)) {
-          return OptionalLong.of(Long.parseLong(process.getFileName().toString()));
+        long pid = Long.parseLong(process.getFileName().toString());
+        if (holdsLock(pid, ownFd, inode, false)) {
+          return OptionalLong.of(pid);
         }
       }
-    } catch (IOException e) {
+    } catch (IOException | DirectoryIteratorException e) {
       // Without /proc there is no name to give.
     }
     return OptionalLong.empty();
   }
 
-  private static boolean holdsLock(Path fdinfo, Path except, String inode) {
-    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(fdinfo)) {
+  /**
+   * Whether a descriptor of the process, other than our own one, has a lock on the inode.
+   *
+   * @param ifHidden the answer for a process that lives and does not let us see
+   */
+  private static boolean holdsLock(long pid, int ownFd, String inode, boolean ifHidden) {
+    Path own = Path.of("/proc/" + ProcessHandle.current().pid() + "/fdinfo/" + ownFd);
+    Path all = Path.of("/proc/" + pid + "/fdinfo");
+    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(all)) {
       for (Path descriptor : descriptors) {
-        if (descriptor.equals(except)) {
-          continue;
-        }
-        for (String line : lines(descriptor)) {
-          Matcher m = LOCK.matcher(line);
-          if (m.matches() && m.group(2).equals(inode)) {
-            return true;
-          }
+        if (!descriptor.equals(own) && showsLock(descriptor, inode)) {
+          return true;
         }
       }
-    } catch (IOException e) {
-      // It has ended meanwhile, or belongs to somebody else.
+    } catch (AccessDeniedException e) {
+      return ifHidden; // somebody else's
+    } catch (IOException | DirectoryIteratorException e) {
+      // It has ended meanwhile.
+    }
+    return false;
+  }
+
+  private static boolean showsLock(Path descriptor, String inode) {
+    for (String line : lines(descriptor)) {
+      Matcher m = LOCK.matcher(line);
+      if (m.matches() && m.group(2).equals(inode)) {
+        return true;
+      }
     }
     return false;
   }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -12,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -89,14 +91,8 @@ final class DeviceLockTest {
 
   @Test
   void anotherProcessIsNamed() throws IOException, InterruptedException {
-    // cat says when it has the lock, and keeps it until its input ends.
-    Process holder =
-        new ProcessBuilder("flock", "--no-fork", file.toString(), "cat")
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
+    Process holder = flock();
     try {
-      holder.outputWriter().append("locked\n").flush();
-      assertEquals("locked", holder.inputReader().readLine());
       refusedBy(
           () -> DeviceLock.exclusive(writer(), "image"), "process " + holder.pid() + " (cat)");
     } finally {
@@ -109,7 +105,47 @@ final class DeviceLockTest {
   /** As the kernel keeps a file locked that a killed process still has requests under way on. */
   @Test
   void aLockThatIsNoProcesssIsWaitedFor() throws InterruptedException {
-    long kept = lockWithoutAProcess();
+    waitsUntilUnmapped(lockWithoutAProcess());
+  }
+
+  /** /proc/locks names the process that took a flock, also when that has ended. */
+  @Test
+  void aLockOfAProcessThatHasEndedIsWaitedFor() throws IOException, InterruptedException {
+    Process killed = flock();
+    long kept;
+    try {
+      kept = mapDescriptorOf(killed);
+    } finally {
+      killed.destroyForcibly();
+      killed.waitFor();
+    }
+    waitsUntilUnmapped(kept);
+  }
+
+  @Test
+  void aLockThatItsProcessHasNothingOpenOfIsWaitedFor() throws InterruptedException {
+    int fd = Posix.open(file.toString(), Posix.O_RDWR, 0);
+    assertEquals(0, Posix.flock(fd, Posix.LOCK_EX));
+    waitsUntilUnmapped(mapAndClose(fd));
+  }
+
+  @Test
+  void whoHasInheritedALockIsNamed() throws IOException, InterruptedException {
+    Process ended =
+        new ProcessBuilder(
+                "flock", "--no-fork", file.toString(), "sh", "-c", "sleep 60 >&2 & echo $!")
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    long heir = Long.parseLong(ended.inputReader().readLine());
+    try {
+      ended.waitFor();
+      refusedBy(() -> DeviceLock.exclusive(writer(), "image"), "process " + heir + " (sleep)");
+    } finally {
+      ProcessHandle.of(heir).ifPresent(ProcessHandle::destroyForcibly);
+    }
+  }
+
+  private void waitsUntilUnmapped(long kept) throws InterruptedException {
     AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
     int fd = writer();
     Thread waiter =
@@ -137,10 +173,48 @@ final class DeviceLockTest {
   private long lockWithoutAProcess() {
     int fd = Posix.open(file.toString(), Posix.O_RDWR, 0);
     lockByte(fd, 0, (short) 1);
+    return mapAndClose(fd);
+  }
+
+  private static long mapAndClose(int fd) {
     long mapped = Posix.mmap(4096, Posix.PROT_READ, Posix.MAP_SHARED, fd, 0);
     assertTrue(mapped > 0);
     Posix.close(fd);
     return mapped;
+  }
+
+  /** Keeps what the process has open of the file, without a descriptor. */
+  private long mapDescriptorOf(Process process) throws IOException {
+    CFunction syscall = CFunction.returningLong("syscall");
+    long pidfd = syscall.call(434, process.pid(), 0); // pidfd_open
+    assertTrue(pidfd >= 0, () -> Errno.text((int) -pidfd));
+    long fd = syscall.call(438, pidfd, descriptorOf(process), 0); // pidfd_getfd
+    Posix.close((int) pidfd);
+    assumeTrue(fd != -Errno.EPERM, "descriptors of other processes are not to be had here");
+    return mapAndClose((int) fd);
+  }
+
+  private int descriptorOf(Process process) throws IOException {
+    Path all = Path.of("/proc/" + process.pid() + "/fd");
+    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(all)) {
+      for (Path descriptor : descriptors) {
+        if (Files.isSameFile(descriptor, file)) {
+          return Integer.parseInt(descriptor.getFileName().toString());
+        }
+      }
+    }
+    throw new AssertionError(process + " has not opened " + file);
+  }
+
+  /** A process that has the lock, and keeps it until its input ends. */
+  private Process flock() throws IOException {
+    Process holder =
+        new ProcessBuilder("flock", "--no-fork", file.toString(), "cat")
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    holder.outputWriter().append("locked\n").flush();
+    assertEquals("locked", holder.inputReader().readLine());
+    return holder;
   }
 
   private static void lockByte(int fd, long at, short type) {
