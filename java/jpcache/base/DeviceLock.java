@@ -9,14 +9,15 @@ import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Keeps two users off one file or device.
@@ -31,6 +32,10 @@ import java.util.regex.Pattern;
  * kernel keeps a file open for as long as requests of an io_uring are under way on it, and the lock
  * is then nobody's, whatever process /proc/locks still names. So a lock that no process is seen to
  * hold is waited for, a little; one that has a holder is not.
+ *
+ * <p>But for one: udev takes a shared flock of a block device while it looks at a change, which any
+ * program that closes it after writing brings about. So where nothing else is in the way of a block
+ * device's writer than shared flocks of others, those are waited for as well.
  *
  * <p>Locks are kept per inode, so two device nodes of one block device are two files to them: who
  * opens a block device adds O_EXCL, which the kernel keeps per device.
@@ -50,10 +55,28 @@ public final class DeviceLock {
    */
   private static final Pattern LOCK =
       Pattern.compile(
-          "(?:lock:\\s*)?\\d+: (?:FLOCK|POSIX|OFDLCK) +\\S+ +(?:READ|WRITE|RW) +(-?\\d+) (\\S+) .*");
+          "(?:lock:\\s*)?\\d+: (FLOCK|POSIX|OFDLCK) +\\S+ +(READ|WRITE|RW) +(-?\\d+) (\\S+) .*");
+
+  private static final Path LOCKS = Path.of("/proc/locks");
+  private static final long SELF = ProcessHandle.current().pid();
 
   static final long PATIENCE_MS = 5000;
   private static final long PAUSE_MS = 10;
+
+  /**
+   * A locked file.
+   *
+   * @param id how /proc names it: major and minor in hexadecimal and the inode's number
+   */
+  private record Inode(String id, boolean blockDevice) {}
+
+  /** What /proc tells of a lock. It names the process that took it, even one that is gone. */
+  private record Lock(boolean sharedFlock, long pid) {
+    /** Whether it may be udev's: not even another of our own is such a one. */
+    private boolean isUdevs() {
+      return sharedFlock && pid != SELF;
+    }
+  }
 
   private DeviceLock() {}
 
@@ -86,9 +109,15 @@ public final class DeviceLock {
     long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(patienceMs);
     int result = tryLock(fd, flockMode, fcntlType);
     while (isTaken(result)) {
-      Optional<String> holder = holder(fd);
-      if (holder.isPresent() || System.nanoTime() - end >= 0) {
-        String who = holder.orElse("another process");
+      Optional<Inode> inode = inode(fd);
+      List<Lock> locks = inode.map(locked -> locks(LOCKS, locked.id)).orElse(List.of());
+      Optional<Lock> holder = inode.flatMap(locked -> holder(locks, locked.id, fd));
+      boolean passing =
+          holder.isEmpty()
+              || (inode.get().blockDevice
+                  && Stream.concat(locks.stream(), holder.stream()).allMatch(Lock::isUdevs));
+      if (!passing || System.nanoTime() - end >= 0) {
+        String who = holder.map(lock -> describe(lock.pid)).orElse("another process");
         throw new UserException(name + ": is in use by " + who + "; stop it, or choose another");
       }
       LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(PAUSE_MS));
@@ -119,94 +148,80 @@ public final class DeviceLock {
     return result;
   }
 
-  /** Who holds a lock on the open file, as well as /proc tells. */
-  private static Optional<String> holder(int fd) {
-    Optional<String> inode = inode(fd);
-    if (inode.isEmpty()) {
-      return Optional.empty();
+  /** A lock on the inode and the process that holds it, as well as /proc tells. */
+  private static Optional<Lock> holder(List<Lock> locks, String inode, int ownFd) {
+    Optional<Lock> found = Optional.empty();
+    for (Lock lock : locks) { // others before ourselves
+      if (lock.pid > 0
+          && (found.isEmpty() || lock.pid != SELF)
+          && held(lock.pid, inode, ownFd, Optional.of(lock)).isPresent()) {
+        found = Optional.of(lock);
+      }
     }
-    OptionalLong pid = owner(inode.get(), fd);
-    if (pid.isEmpty()) {
-      pid = searchDescriptors(inode.get(), fd);
-    }
-    return pid.isEmpty() ? Optional.empty() : Optional.of(describe(pid.getAsLong()));
+    return found.isPresent() ? found : searchDescriptors(inode, ownFd);
   }
 
   private static String describe(long pid) {
-    if (pid == ProcessHandle.current().pid()) {
+    if (pid == SELF) {
       return "this process itself";
     }
     String name = lines(Path.of("/proc/" + pid + "/comm")).stream().findFirst().orElse("");
     return "process " + pid + (name.isEmpty() ? "" : " (" + name + ")");
   }
 
-  /** How /proc names the file: major and minor in hexadecimal and the inode's number. */
-  private static Optional<String> inode(int fd) {
+  private static Optional<Inode> inode(int fd) {
     final int basicStats = 0x7ff;
+    final int typeMask = 0170000;
+    final int blockDevice = 0060000;
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment stat = arena.allocate(256, 8);
       if (Posix.statx(fd, basicStats, stat.address()) < 0) {
         return Optional.empty();
       }
-      return Optional.of(
+      String id =
           String.format(
               Locale.ROOT,
               "%02x:%02x:%d",
               stat.get(ValueLayout.JAVA_INT, 136),
               stat.get(ValueLayout.JAVA_INT, 140),
-              stat.get(ValueLayout.JAVA_LONG, 32)));
+              stat.get(ValueLayout.JAVA_LONG, 32));
+      int type = stat.get(ValueLayout.JAVA_SHORT, 28) & typeMask;
+      return Optional.of(new Inode(id, type == blockDevice));
     }
   }
 
   /**
-   * Who holds a lock on the inode by /proc/locks, others before ourselves. It names the process
-   * that took the lock even when that is gone, or has nothing open any more that keeps it.
+   * An open-file-description lock has no owner in /proc/locks, and a flock may have another than
+   * that, but the descriptors that hold it show it. We see those of our own user, or all as root.
    */
-  private static OptionalLong owner(String inode, int ownFd) {
-    long self = ProcessHandle.current().pid();
-    OptionalLong found = OptionalLong.empty();
-    for (String line : lines(Path.of("/proc/locks"))) {
-      Matcher m = LOCK.matcher(line);
-      if (m.matches() && m.group(2).equals(inode)) {
-        long pid = Long.parseLong(m.group(1));
-        if (pid > 0 && (found.isEmpty() || pid != self) && holdsLock(pid, ownFd, inode, true)) {
-          found = OptionalLong.of(pid);
-        }
-      }
-    }
-    return found;
-  }
-
-  /**
-   * An open-file-description lock has no owner in /proc/locks, but the descriptors that hold it
-   * show it. We see those of our own user, or all as root.
-   */
-  private static OptionalLong searchDescriptors(String inode, int ownFd) {
+  private static Optional<Lock> searchDescriptors(String inode, int ownFd) {
     try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[1-9]*")) {
       for (Path process : processes) {
         long pid = Long.parseLong(process.getFileName().toString());
-        if (holdsLock(pid, ownFd, inode, false)) {
-          return OptionalLong.of(pid);
+        Optional<Lock> held = held(pid, inode, ownFd, Optional.empty());
+        if (held.isPresent()) {
+          return held;
         }
       }
     } catch (IOException | DirectoryIteratorException e) {
       // Without /proc there is no name to give.
     }
-    return OptionalLong.empty();
+    return Optional.empty();
   }
 
   /**
-   * Whether a descriptor of the process, other than our own one, has a lock on the inode.
+   * A lock on the inode that a descriptor of the process, other than our own one, has.
    *
    * @param ifHidden the answer for a process that lives and does not let us see
    */
-  private static boolean holdsLock(long pid, int ownFd, String inode, boolean ifHidden) {
-    Path own = Path.of("/proc/" + ProcessHandle.current().pid() + "/fdinfo/" + ownFd);
+  private static Optional<Lock> held(long pid, String inode, int ownFd, Optional<Lock> ifHidden) {
+    Path own = Path.of("/proc/" + SELF + "/fdinfo/" + ownFd);
     Path all = Path.of("/proc/" + pid + "/fdinfo");
     try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(all)) {
       for (Path descriptor : descriptors) {
-        if (!descriptor.equals(own) && showsLock(descriptor, inode)) {
-          return true;
+        List<Lock> locks = descriptor.equals(own) ? List.of() : locks(descriptor, inode);
+        if (!locks.isEmpty()) {
+          return Optional.of(new Lock(locks.stream().allMatch(Lock::sharedFlock), pid));
         }
       }
     } catch (AccessDeniedException e) {
@@ -214,17 +229,20 @@ public final class DeviceLock {
     } catch (IOException | DirectoryIteratorException e) {
       // It has ended meanwhile.
     }
-    return false;
+    return Optional.empty();
   }
 
-  private static boolean showsLock(Path descriptor, String inode) {
-    for (String line : lines(descriptor)) {
+  /** The locks on the inode that a file in /proc tells of. */
+  private static List<Lock> locks(Path file, String inode) {
+    List<Lock> found = new ArrayList<>();
+    for (String line : lines(file)) {
       Matcher m = LOCK.matcher(line);
-      if (m.matches() && m.group(2).equals(inode)) {
-        return true;
+      if (m.matches() && m.group(4).equals(inode)) {
+        boolean sharedFlock = m.group(1).equals("FLOCK") && m.group(2).equals("READ");
+        found.add(new Lock(sharedFlock, Long.parseLong(m.group(3))));
       }
     }
-    return false;
+    return found;
   }
 
   private static List<String> lines(Path file) {

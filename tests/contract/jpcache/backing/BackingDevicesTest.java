@@ -166,6 +166,44 @@ class BackingDevicesTest {
     }
   }
 
+  /** As udev does while it looks at a change. */
+  @Test
+  void aSharedFlockOfABlockDeviceIsWaitedFor() throws Exception {
+    Path device = media.loop(Media.file(media.onDisk(), MIB), 512);
+    Process udev = flock("--shared", device, "0.3");
+    try {
+      open(device).close();
+    } finally {
+      udev.destroyForcibly();
+      udev.waitFor();
+    }
+  }
+
+  @Test
+  void anExclusiveFlockOfABlockDeviceIsRefusedAtOnce() throws Exception {
+    Path device = media.loop(Media.file(media.onDisk(), MIB), 512);
+    Process other = flock("--exclusive", device, "2"); // waiting for it would help
+    try {
+      String told = told(() -> open(device));
+      assertTrue(
+          told.startsWith("backing " + device + ": is in use by process " + other.pid()), told);
+    } finally {
+      other.destroyForcibly();
+      other.waitFor();
+    }
+  }
+
+  /** A process that has the lock when this returns, for so long. */
+  private static Process flock(String mode, Path device, String seconds) throws IOException {
+    String command = "echo locked; exec sleep " + seconds;
+    Process holder =
+        new ProcessBuilder("flock", mode, "--no-fork", device.toString(), "sh", "-c", command)
+            .redirectErrorStream(true)
+            .start();
+    assertEquals('l', holder.getInputStream().read());
+    return holder;
+  }
+
   @Test
   void aPathThatIsReplacedAfterwardsMakesNoDifference() throws IOException {
     Path directory = media.onDisk();
