@@ -1,33 +1,34 @@
 package jpcache.backing;
 
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.function.IntSupplier;
+import jpcache.base.Errno;
 import jpcache.base.Posix;
 
 /**
  * {@link RawIo} by threads that block in the kernel, one per call under way.
  *
- * <p>They are platform threads (a virtual one would pin its carrier in the call), daemons, started
- * when there is work and gone when there has been none for a while. Calls beyond their number wait
- * in an unbounded queue of small objects: a bounded one would have to block submitters, and those
- * are threads that have other clients' cache hits to serve.
+ * <p>They are platform threads (a virtual one would pin its carrier in the call), daemons. The
+ * first is there from the beginning, the others are started when there is work, and all of them
+ * stay: a system that gives us no more threads then leaves us slow, but working. Calls beyond their
+ * number wait in an unbounded queue of small objects: a bounded one would have to block submitters,
+ * and those are threads that have other clients' cache hits to serve.
  */
 final class PooledIo implements RawIo {
-  private static final long IDLE_SECONDS = 30;
-
   private final ThreadPoolExecutor threads;
 
   PooledIo(int threadCount) {
+    this(threadCount, Thread.ofPlatform().daemon().name("backing-", 0).factory());
+  }
+
+  PooledIo(int threadCount, ThreadFactory factory) {
     threads =
         new ThreadPoolExecutor(
-            threadCount,
-            threadCount,
-            IDLE_SECONDS,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            Thread.ofPlatform().daemon().name("backing-", 0).factory());
-    threads.allowCoreThreadTimeOut(true);
+            threadCount, threadCount, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), factory);
+    threads.prestartCoreThread();
   }
 
   @Override
@@ -37,33 +38,46 @@ final class PooledIo implements RawIo {
 
   @Override
   public void read(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
-    submit(() -> done.ended((int) Posix.pread(fd, address, lengthBytes, offsetBytes)));
+    submit(() -> (int) Posix.pread(fd, address, lengthBytes, offsetBytes), done);
   }
 
   @Override
   public void write(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
-    submit(() -> done.ended((int) Posix.pwrite(fd, address, lengthBytes, offsetBytes)));
+    submit(() -> (int) Posix.pwrite(fd, address, lengthBytes, offsetBytes), done);
   }
 
   @Override
   public void fallocate(int fd, int mode, long offsetBytes, long lengthBytes, Result done) {
-    submit(() -> done.ended(Posix.fallocate(fd, mode, offsetBytes, lengthBytes)));
+    submit(() -> Posix.fallocate(fd, mode, offsetBytes, lengthBytes), done);
   }
 
   @Override
   public void sync(int fd, Result done) {
-    submit(() -> done.ended(Posix.fdatasync(fd)));
+    submit(() -> Posix.fdatasync(fd), done);
   }
 
-  private void submit(Runnable call) {
+  private void submit(IntSupplier call, Result done) {
+    Runnable task = () -> run(call, done);
     try {
-      threads.execute(call);
+      threads.execute(task);
     } catch (OutOfMemoryError e) {
       // The system gives us no more threads: those there are will have to do.
-      if (threads.getPoolSize() == 0) {
-        throw e;
-      }
-      threads.getQueue().add(call);
+      threads.getQueue().add(task);
+    }
+  }
+
+  /** Throws nothing: a thread that ends might be one that we get no other for. */
+  private static void run(IntSupplier call, Result done) {
+    int result;
+    try {
+      result = call.getAsInt();
+    } catch (OutOfMemoryError e) {
+      result = -Errno.ENOMEM; // before it has reached the kernel
+    }
+    try {
+      done.ended(result);
+    } catch (Throwable e) {
+      Mishaps.log("the pool", "a completion threw", e);
     }
   }
 
