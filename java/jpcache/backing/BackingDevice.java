@@ -18,8 +18,10 @@ import jpcache.base.Completion;
  *
  * <p>How requests fail: EINVAL if they are not inside the device or not multiples of a sector,
  * EROFS if they would write a read-only device, ESHUTDOWN after {@link #close}, EIO where a device
- * that shrank has nothing any more, otherwise with what the system says. A write that failed may
- * have written any part.
+ * that shrank has nothing any more, ENOMEM where memory is wanting, otherwise with what the system
+ * says. A write that failed may have written any part. No method throws: whatever goes wrong with a
+ * request is told to its {@code done}, once, so that nobody has to ask himself whether it has
+ * begun.
  *
  * <p>All methods may be called from any thread; {@link #close} not from a completion, for which it
  * would wait.

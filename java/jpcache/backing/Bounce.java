@@ -2,6 +2,7 @@ package jpcache.backing;
 
 import java.lang.foreign.MemorySegment;
 import jpcache.base.Completion;
+import jpcache.base.Errno;
 
 /**
  * A read or write that O_DIRECT does not take as it is, made of whole granules in aligned memory of
@@ -29,6 +30,11 @@ final class Bounce {
   private final long endBytes;
   private final Completion done;
   private final MemorySegment buffer;
+
+  // Made once, so that no step of a request that has begun fails for want of them.
+  private final Completion handOver = this::handOver;
+  private final Completion layOver = this::layOver;
+  private final Completion pieceDone = this::pieceDone;
 
   // One step at a time, each handed on by the raw I/O: no two threads see these at once.
   private long positionBytes;
@@ -67,7 +73,7 @@ final class Bounce {
     if (write) {
       readNeighbours();
     } else {
-      Transfer.read(io, file, lo, (int) (hi - lo), buffer.address(), this::handOver);
+      Transfer.read(io, file, lo, (int) (hi - lo), buffer.address(), handOver);
     }
   }
 
@@ -84,12 +90,18 @@ final class Bounce {
     boolean head = positionBytes > lo;
     boolean tail = dataEnd < hi && !(head && last == lo);
     if (head && tail) {
-      Completion both = new Join(2, this::layOver);
+      Completion both;
+      try {
+        both = new Join(2, layOver);
+      } catch (OutOfMemoryError e) {
+        pieceDone(Errno.ENOMEM);
+        return;
+      }
       Transfer.read(io, file, lo, granule, at(lo), both);
       Transfer.read(io, file, last, granule, at(last), both);
     } else if (head || tail) {
       long from = head ? lo : last;
-      Transfer.read(io, file, from, granule, at(from), this::layOver);
+      Transfer.read(io, file, from, granule, at(from), layOver);
     } else {
       layOver(0);
     }
@@ -101,7 +113,7 @@ final class Bounce {
       return;
     }
     BounceBuffers.copy(address, at(positionBytes), dataEnd - positionBytes);
-    Transfer.write(io, file, lo, (int) (hi - lo), buffer.address(), this::pieceDone);
+    Transfer.write(io, file, lo, (int) (hi - lo), buffer.address(), pieceDone);
   }
 
   private void pieceDone(int errno) {

@@ -29,7 +29,7 @@ final class BounceBuffers {
 
   BounceBuffers() {
     for (int size = MIN_BYTES; size <= MAX_BYTES; size *= 2) {
-      free.add(new ArrayDeque<>());
+      free.add(new ArrayDeque<>((int) (KEPT_BYTES / size))); // giving back needs no memory
     }
   }
 

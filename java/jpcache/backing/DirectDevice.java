@@ -1,10 +1,9 @@
 package jpcache.backing;
 
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
 import java.util.function.LongSupplier;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A file or block device, read and written past the page cache.
@@ -16,10 +15,12 @@ import jpcache.base.Errno;
  * nor any page, so the two cannot disagree; fdatasync on either covers the whole inode.
  *
  * <p>Requests complete on the raw I/O's threads, under no lock.
+ *
+ * <p>Where memory is wanting a request ends with ENOMEM. What a step needs is allocated before
+ * anything of it has begun, and the raw I/O refuses a call only as a whole: so each step tells its
+ * own failure, once, and nothing throws.
  */
 final class DirectDevice implements BackingDevice {
-  private static final Logger LOG = System.getLogger(DirectDevice.class.getName());
-
   private final String name;
   private final Geometry geometry;
   private final boolean readOnly;
@@ -34,6 +35,7 @@ final class DirectDevice implements BackingDevice {
   private final Flushes flushes;
   private final Holes holes;
   private final ZeroRange.Unsupported cannotZero = new ZeroRange.Unsupported();
+  private final ZeroWrites.Target zeroTarget = this::writeParts;
 
   /**
    * A device over open descriptors.
@@ -101,17 +103,25 @@ final class DirectDevice implements BackingDevice {
     int refusal = check(offsetBytes, lengthBytes);
     if (refusal != 0 || lengthBytes == 0) {
       done.complete(refusal);
-    } else if (!inFlight.enter()) {
-      done.complete(Errno.ESHUTDOWN);
-    } else {
-      int head = directBytes(offsetBytes, lengthBytes);
-      Completion parts = parts(head, lengthBytes, leaving(done));
-      if (head > 0) {
-        readDirect(offsetBytes, head, address, parts);
-      }
-      if (head < lengthBytes) {
-        Transfer.read(io, plain, offsetBytes + head, lengthBytes - head, address + head, parts);
-      }
+      return;
+    }
+    Completion leaving = enter(done);
+    if (leaving != null) {
+      readParts(offsetBytes, lengthBytes, address, leaving);
+    }
+  }
+
+  private void readParts(long offsetBytes, int lengthBytes, long address, Completion done) {
+    int head = directBytes(offsetBytes, lengthBytes);
+    Completion parts = parts(head, lengthBytes, done);
+    if (parts == null) {
+      return;
+    }
+    if (head > 0) {
+      readDirect(offsetBytes, head, address, parts);
+    }
+    if (head < lengthBytes) {
+      Transfer.read(io, plain, offsetBytes + head, lengthBytes - head, address + head, parts);
     }
   }
 
@@ -120,16 +130,20 @@ final class DirectDevice implements BackingDevice {
     int refusal = readOnly ? Errno.EROFS : check(offsetBytes, lengthBytes);
     if (refusal != 0 || lengthBytes == 0) {
       done.complete(refusal);
-    } else if (!inFlight.enter()) {
-      done.complete(Errno.ESHUTDOWN);
-    } else {
-      writeParts(offsetBytes, lengthBytes, address, leaving(done));
+      return;
+    }
+    Completion leaving = enter(done);
+    if (leaving != null) {
+      writeParts(offsetBytes, lengthBytes, address, leaving);
     }
   }
 
   private void writeParts(long offsetBytes, int lengthBytes, long address, Completion done) {
     int head = directBytes(offsetBytes, lengthBytes);
     Completion parts = parts(head, lengthBytes, done);
+    if (parts == null) {
+      return;
+    }
     if (head > 0) {
       orderAndWriteDirect(offsetBytes, head, address, parts);
     }
@@ -149,21 +163,29 @@ final class DirectDevice implements BackingDevice {
       done.complete(refusal);
       return;
     }
-    if (!inFlight.enter()) {
-      done.complete(Errno.ESHUTDOWN);
+    Completion leaving = enter(done);
+    if (leaving == null) {
       return;
     }
     long end = offsetBytes + lengthBytes;
     long unit = Math.max(geometry.granuleBytes(), geometry.preferredBlockBytes());
     long from = Math.min((offsetBytes + unit - 1) & -unit, end);
     long to = Math.max(end & -unit, from);
-    Completion parts = new Join(3, leaving(done));
-    ZeroWrites.start(this::writeParts, offsetBytes, from - offsetBytes, parts);
-    ZeroWrites.start(this::writeParts, to, end - to, parts);
-    if (from == to) {
+    Completion parts;
+    OrderedZero blocks;
+    try {
+      parts = new Join(3, leaving);
+      blocks = from == to ? null : new OrderedZero(from, to, unmap, parts);
+    } catch (OutOfMemoryError e) {
+      leaving.complete(Errno.ENOMEM);
+      return;
+    }
+    ZeroWrites.start(zeroTarget, offsetBytes, from - offsetBytes, parts);
+    ZeroWrites.start(zeroTarget, to, end - to, parts);
+    if (blocks == null) {
       parts.complete(0);
     } else {
-      new OrderedZero(from, to, unmap, parts).enter();
+      blocks.enter();
     }
   }
 
@@ -190,12 +212,14 @@ final class DirectDevice implements BackingDevice {
 
   @Override
   public void flush(Completion done) {
-    if (!inFlight.enter()) {
-      done.complete(Errno.ESHUTDOWN);
-    } else if (readOnly) {
-      leaving(done).complete(0);
+    Completion leaving = enter(done);
+    if (leaving == null) {
+      return;
+    }
+    if (readOnly) {
+      leaving.complete(0);
     } else {
-      flushes.flush(leaving(done));
+      flushes.flush(leaving);
     }
   }
 
@@ -222,8 +246,14 @@ final class DirectDevice implements BackingDevice {
     return Math.clamp(geometry.directEndBytes() - offsetBytes, 0, lengthBytes);
   }
 
-  private static Completion parts(int headBytes, int lengthBytes, Completion done) {
-    return headBytes == 0 || headBytes == lengthBytes ? done : new Join(2, done);
+  /** What the parts of a request complete; null if it has failed. */
+  private static @Nullable Completion parts(int headBytes, int lengthBytes, Completion done) {
+    try {
+      return headBytes == 0 || headBytes == lengthBytes ? done : new Join(2, done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return null;
+    }
   }
 
   private void readDirect(long offsetBytes, int lengthBytes, long address, Completion done) {
@@ -238,9 +268,16 @@ final class DirectDevice implements BackingDevice {
       long offsetBytes, int lengthBytes, long address, Completion done) {
     if (geometry.granuleBytes() == SECTOR_BYTES) {
       writeDirect(offsetBytes, lengthBytes, address, done); // there are no partial writes
-    } else {
-      new OrderedWrite(offsetBytes, lengthBytes, address, done).enter();
+      return;
     }
+    OrderedWrite write;
+    try {
+      write = new OrderedWrite(offsetBytes, lengthBytes, address, done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return;
+    }
+    write.enter();
   }
 
   private void writeDirect(long offsetBytes, int lengthBytes, long address, Completion done) {
@@ -310,7 +347,7 @@ final class DirectDevice implements BackingDevice {
     /** The writes of zeros find their own places in the order. */
     private void writeInstead(long offsetBytes, long lengthBytes) {
       writeOrder.leave(range);
-      ZeroWrites.start(DirectDevice.this::writeParts, offsetBytes, lengthBytes, done);
+      ZeroWrites.start(zeroTarget, offsetBytes, lengthBytes, done);
     }
 
     @Override
@@ -320,13 +357,29 @@ final class DirectDevice implements BackingDevice {
     }
   }
 
+  /** Counts a request, and returns what it is to complete; null if it has failed. */
+  private @Nullable Completion enter(Completion done) {
+    Completion leaving;
+    try {
+      leaving = leaving(done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return null;
+    }
+    if (!inFlight.enter()) {
+      done.complete(Errno.ESHUTDOWN);
+      return null;
+    }
+    return leaving;
+  }
+
   /** Tells the caller and then counts the request as gone, even if the caller's code throws. */
   private Completion leaving(Completion done) {
     return errno -> {
       try {
         done.complete(errno);
       } catch (Throwable e) {
-        LOG.log(Level.ERROR, "completion of a request to " + name + " threw", e);
+        Mishaps.log(name, "a completion threw", e);
       } finally {
         inFlight.leave();
       }

@@ -1,9 +1,8 @@
 package jpcache.backing;
 
-import java.util.ArrayList;
-import java.util.List;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Flushes of one device: at most one fdatasync is under way, and all that are asked for meanwhile
@@ -12,6 +11,9 @@ import jpcache.base.Errno;
  * <p>The kernel reports a write-back error to one fdatasync and then forgets it. So a failure is
  * told to those who share it and also to those who wait for the next, which would succeed over
  * their lost data.
+ *
+ * <p>Once a flush has been taken nothing of this needs memory, the lists included: others than who
+ * asked for it could not be told.
  */
 final class Flushes implements RawIo.Result {
   private final RawIo io;
@@ -20,9 +22,47 @@ final class Flushes implements RawIo.Result {
   /** Guards the lists and {@code busy}; held for no call out. */
   private final Object lock = new Object();
 
-  private List<Completion> running = new ArrayList<>();
-  private List<Completion> waiting = new ArrayList<>();
+  private final Asked running = new Asked();
+  private final Asked waiting = new Asked();
   private boolean busy;
+
+  /** One that is to be told, and who comes behind it. */
+  private static final class Flush {
+    private final Completion done;
+    private @Nullable Flush next;
+
+    Flush(Completion done) {
+      this.done = done;
+    }
+  }
+
+  /** Flushes in the order they were asked for. */
+  private static final class Asked {
+    private @Nullable Flush first;
+    private @Nullable Flush last;
+
+    /** Adds a flush, or the first of several. */
+    void add(Flush from, Flush to) {
+      if (last == null) {
+        first = from;
+      } else {
+        last.next = from;
+      }
+      last = to;
+    }
+
+    void addAll(Asked others) {
+      if (others.first != null && others.last != null) {
+        add(others.first, others.last);
+      }
+      others.clear();
+    }
+
+    void clear() {
+      first = null;
+      last = null;
+    }
+  }
 
   Flushes(RawIo io, int fd) {
     this.io = io;
@@ -30,50 +70,62 @@ final class Flushes implements RawIo.Result {
   }
 
   void flush(Completion done) {
+    Flush asked;
+    try {
+      asked = new Flush(done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return;
+    }
     synchronized (lock) {
-      waiting.add(done);
+      waiting.add(asked, asked);
       if (busy) {
         return;
       }
       startNext();
     }
-    io.sync(fd, this);
+    sync();
   }
 
   private void startNext() {
-    running = waiting;
-    waiting = new ArrayList<>();
+    running.addAll(waiting);
     busy = true;
+  }
+
+  private void sync() {
+    try {
+      io.sync(fd, this);
+    } catch (OutOfMemoryError e) {
+      ended(-Errno.ENOMEM);
+    }
   }
 
   @Override
   public void ended(int result) {
     if (result == -Errno.EINTR) {
-      io.sync(fd, this);
+      sync();
       return;
     }
-    List<Completion> told;
+    Flush told;
     boolean next;
     synchronized (lock) {
-      told = running;
       if (result < 0) {
-        told.addAll(waiting);
-        waiting.clear();
+        running.addAll(waiting);
       }
-      next = !waiting.isEmpty();
-      if (next) {
+      told = running.first;
+      running.clear();
+      busy = waiting.first != null;
+      if (busy) {
         startNext();
-      } else {
-        busy = false;
-        running = new ArrayList<>();
       }
+      next = busy;
     }
     if (next) {
-      io.sync(fd, this);
+      sync();
     }
     int errno = Math.max(0, -result);
-    for (Completion done : told) {
-      done.complete(errno);
+    for (Flush flush = told; flush != null; flush = flush.next) {
+      flush.done.complete(errno);
     }
   }
 }

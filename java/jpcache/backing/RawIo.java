@@ -8,6 +8,9 @@ package jpcache.backing;
  * is ever told on the thread that submitted, before the call returns: a caller may submit from
  * within {@link Result#ended} and never deepens the stack.
  *
+ * <p>A call for which there is no memory throws OutOfMemoryError, and nothing has begun then nor is
+ * told. Nothing else is lost for it: those under way end as they would.
+ *
  * <p>All methods may be called from any thread.
  */
 interface RawIo extends AutoCloseable {

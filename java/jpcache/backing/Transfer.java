@@ -9,7 +9,8 @@ import jpcache.base.Errno;
  *
  * <p>It is continued at a multiple of the granule, because O_DIRECT takes no other offset; bytes
  * past the last multiple are moved again. A call that moves less than a granule is the end of a
- * file or device that has become smaller, and gives EIO.
+ * file or device that has become smaller, and gives EIO. Where the raw I/O takes nothing more for
+ * want of memory, that is ENOMEM.
  */
 final class Transfer implements RawIo.Result {
   private final RawIo io;
@@ -50,19 +51,41 @@ final class Transfer implements RawIo.Result {
 
   static void read(
       RawIo io, Descriptor file, long offsetBytes, int lengthBytes, long address, Completion done) {
-    new Transfer(io, file, false, offsetBytes, lengthBytes, address, done).submit();
+    start(io, file, false, offsetBytes, lengthBytes, address, done);
   }
 
   static void write(
       RawIo io, Descriptor file, long offsetBytes, int lengthBytes, long address, Completion done) {
-    new Transfer(io, file, true, offsetBytes, lengthBytes, address, done).submit();
+    start(io, file, true, offsetBytes, lengthBytes, address, done);
+  }
+
+  private static void start(
+      RawIo io,
+      Descriptor file,
+      boolean write,
+      long offsetBytes,
+      int lengthBytes,
+      long address,
+      Completion done) {
+    Transfer transfer;
+    try {
+      transfer = new Transfer(io, file, write, offsetBytes, lengthBytes, address, done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return;
+    }
+    transfer.submit();
   }
 
   private void submit() {
-    if (write) {
-      io.write(fd, offsetBytes, lengthBytes, address, this);
-    } else {
-      io.read(fd, offsetBytes, lengthBytes, address, this);
+    try {
+      if (write) {
+        io.write(fd, offsetBytes, lengthBytes, address, this);
+      } else {
+        io.read(fd, offsetBytes, lengthBytes, address, this);
+      }
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
     }
   }
 

@@ -3,7 +3,6 @@ package jpcache.backing;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
-import java.util.ArrayDeque;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import jpcache.base.Errno;
@@ -25,6 +24,9 @@ import org.jspecify.annotations.Nullable;
  * <p>The kernel has at most as many requests at once as there are slots; those beyond wait in an
  * unbounded queue, for the reason that {@link PooledIo} gives. What a caller does when it is told
  * delays the others, so it is to be short; what it submits then goes out with the next call.
+ *
+ * <p>Want of memory may fail a submission, which then is the submitter's to tell. It must not end
+ * the ring's thread, nor lose what waits for it: others would wait for ever.
  */
 final class UringIo implements RawIo {
   private static final Logger LOG = System.getLogger(UringIo.class.getName());
@@ -42,9 +44,11 @@ final class UringIo implements RawIo {
   /** Guards the fields below it. */
   private final Object lock = new Object();
 
-  private final ArrayDeque<Request> waiting = new ArrayDeque<>();
+  // What waits, in the order it came: a list that takes no memory but the request's own.
+  private @Nullable Request firstWaiting;
+  private @Nullable Request lastWaiting;
 
-  /** Its size, to be looked at without the lock. */
+  /** How many wait, to be looked at without the lock. */
   private volatile int waitingCount;
 
   /** The ring's thread is in the kernel, or about to be, and has seen all that waits. */
@@ -53,8 +57,28 @@ final class UringIo implements RawIo {
   private boolean closed;
 
   /** What is to be done; the meaning of the numbers is the opcode's. */
-  private record Request(
-      int opcode, int fd, long offset, long address, int length, int opFlags, Result done) {}
+  private static final class Request {
+    final int opcode;
+    final int fd;
+    final long offset;
+    final long address;
+    final int length;
+    final int opFlags;
+    final Result done;
+
+    /** Which one waits behind it; guarded by the lock. */
+    @Nullable Request next;
+
+    Request(int opcode, int fd, long offset, long address, int length, int opFlags, Result done) {
+      this.opcode = opcode;
+      this.fd = fd;
+      this.offset = offset;
+      this.address = address;
+      this.length = length;
+      this.opFlags = opFlags;
+      this.done = done;
+    }
+  }
 
   private UringIo(int wakeFd, int slots, CompletableFuture<Void> opened) {
     this.wakeFd = wakeFd;
@@ -117,12 +141,17 @@ final class UringIo implements RawIo {
 
   private void submit(Request request) {
     synchronized (lock) {
-      waiting.add(request);
-      waitingCount = waiting.size();
       if (asleep) {
-        asleep = false;
         Posix.raiseEvent(wakeFd); // with the lock held: the ring's thread closes it
+        asleep = false;
       }
+      if (lastWaiting == null) {
+        firstWaiting = request;
+      } else {
+        lastWaiting.next = request;
+      }
+      lastWaiting = request;
+      waitingCount++;
     }
   }
 
@@ -174,41 +203,56 @@ final class UringIo implements RawIo {
     }
 
     void run() {
-      while (true) {
-        if (!watching) {
-          ring.add(Ring.OP_POLL_ADD, wakeFd, 0, 0, 0, Ring.POLLIN, WAKE);
-          watching = true;
-        }
-        if (takeWaiting()) {
-          return;
-        }
-        int result = ring.enter(!ring.hasCompletion());
-        // EAGAIN, EBUSY: the kernel is short of memory, or wants its completions taken first.
-        if (result < 0
-            && result != -Errno.EINTR
-            && result != -Errno.EAGAIN
-            && result != -Errno.EBUSY) {
-          LOG.log(Level.ERROR, "io_uring_enter: {0}", Errno.text(-result));
-        }
-        synchronized (lock) {
-          asleep = false;
-        }
-        boolean told = false;
-        while (ring.hasCompletion()) {
-          long userData = ring.userData();
-          int ended = ring.takeResult();
-          if (userData == WAKE) {
-            Posix.clearEvent(wakeFd, scratch);
-            watching = false;
-          } else {
-            end((int) userData, ended);
-            told = true;
-          }
-        }
-        if (told) {
-          awaitFollowers();
+      boolean over = false;
+      while (!over) {
+        try {
+          over = turn();
+        } catch (Throwable e) { // want of memory; what has not been done is done in the next turn
+          Mishaps.log("io_uring", "its thread goes on after this", e);
         }
       }
+    }
+
+    /**
+     * Hands over what waits and tells of what has ended.
+     *
+     * @return whether all is done and nothing may come any more
+     */
+    private boolean turn() {
+      if (!watching) {
+        ring.add(Ring.OP_POLL_ADD, wakeFd, 0, 0, 0, Ring.POLLIN, WAKE);
+        watching = true;
+      }
+      if (takeWaiting()) {
+        return true;
+      }
+      int result = ring.enter(!ring.hasCompletion());
+      synchronized (lock) {
+        asleep = false;
+      }
+      // EAGAIN, EBUSY: the kernel is short of memory, or wants its completions taken first.
+      if (result < 0
+          && result != -Errno.EINTR
+          && result != -Errno.EAGAIN
+          && result != -Errno.EBUSY) {
+        LOG.log(Level.ERROR, "io_uring_enter: {0}", Errno.text(-result));
+      }
+      boolean told = false;
+      while (ring.hasCompletion()) {
+        long userData = ring.userData();
+        int ended = ring.takeResult();
+        if (userData == WAKE) {
+          watching = false; // first: a counter that is not cleared ends the next watch at once
+          Posix.clearEvent(wakeFd, scratch);
+        } else {
+          end((int) userData, ended);
+          told = true;
+        }
+      }
+      if (told) {
+        awaitFollowers();
+      }
+      return false;
     }
 
     /**
@@ -230,13 +274,12 @@ final class UringIo implements RawIo {
     private boolean takeWaiting() {
       synchronized (lock) {
         while (free > 0 && ring.hasRoom()) {
-          Request request = waiting.poll();
+          Request request = firstWaiting;
           if (request == null) {
             asleep = true;
             return closed && free == slots.length;
           }
-          int slot = freeSlots[--free];
-          slots[slot] = request;
+          int slot = freeSlots[free - 1];
           ring.add(
               request.opcode,
               request.fd,
@@ -245,7 +288,11 @@ final class UringIo implements RawIo {
               request.length,
               request.opFlags,
               slot);
-          waitingCount = waiting.size();
+          slots[slot] = request; // the entry stands, and nothing from here on needs memory
+          free--;
+          firstWaiting = request.next;
+          lastWaiting = firstWaiting == null ? null : lastWaiting;
+          waitingCount--;
         }
         return false; // completions will bring it back here: nobody needs to wake it
       }
@@ -253,15 +300,15 @@ final class UringIo implements RawIo {
 
     private void end(int slot, int result) {
       Request request = slots[slot];
-      slots[slot] = null;
-      freeSlots[free++] = slot;
       if (request == null) {
         throw new IllegalStateException("io_uring: completion of slot " + slot + ", which is free");
       }
+      slots[slot] = null;
+      freeSlots[free++] = slot;
       try {
         request.done.ended(result);
       } catch (Throwable e) {
-        LOG.log(Level.ERROR, "a completion threw", e);
+        Mishaps.log("io_uring", "a completion threw", e);
       }
     }
   }

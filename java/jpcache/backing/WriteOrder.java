@@ -1,9 +1,6 @@
 package jpcache.backing;
 
-import java.util.ArrayList;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps neighbours' writes from losing each other.
@@ -18,7 +15,8 @@ import java.util.Set;
  * waits: a range's {@code go} runs on the thread that freed its way (or the one that brought it).
  *
  * <p>While no partial write is under way, entering and leaving take constant time; otherwise each
- * looks at all writes under way.
+ * looks at all writes under way. Neither needs memory, for want of which others would wait for
+ * ever.
  */
 final class WriteOrder {
   /** A write, from its first granule to its last. */
@@ -28,8 +26,16 @@ final class WriteOrder {
     private final boolean partial;
     private final Runnable go;
 
-    /** How many ranges ahead of this one are in its way; guarded by the order's monitor. */
+    // Guarded by the order's monitor.
+
+    /** How many ranges ahead of this one are in its way. */
     private int inTheWay;
+
+    private @Nullable Range before;
+    private @Nullable Range behind;
+
+    /** Which one begins after this, of those that the same one was the last in the way of. */
+    private @Nullable Range freedNext;
 
     /**
      * A write that has not entered yet.
@@ -48,22 +54,23 @@ final class WriteOrder {
     }
   }
 
-  /** Under way or waiting, in the order they came. Its monitor guards all state. */
-  private final Set<Range> ranges = new LinkedHashSet<>();
+  // Under way or waiting, in the order they came. The order's monitor guards all state.
+  private @Nullable Range first;
+  private @Nullable Range last;
 
   private int partialRanges;
 
   /** Lets the write begin when nothing is in its way: now, or when the last of it leaves. */
   void enter(Range range) {
     boolean free;
-    synchronized (ranges) {
+    synchronized (this) {
       if (range.partial || partialRanges > 0) {
-        for (Range earlier : ranges) {
+        for (Range earlier = first; earlier != null; earlier = earlier.behind) {
           range.inTheWay += earlier.excludes(range) ? 1 : 0;
         }
       }
       free = range.inTheWay == 0;
-      ranges.add(range);
+      add(range);
       partialRanges += range.partial ? 1 : 0;
     }
     if (free) {
@@ -73,22 +80,47 @@ final class WriteOrder {
 
   /** The write has ended: those that waited for nothing else begin. */
   void leave(Range range) {
-    List<Range> freed = List.of();
-    synchronized (ranges) {
-      ranges.remove(range);
+    Range freed = null;
+    synchronized (this) {
+      remove(range);
       partialRanges -= range.partial ? 1 : 0;
       if (range.partial || partialRanges > 0) {
-        freed = new ArrayList<>();
         // What excludes this one and is still here came later: it ran only after all before it.
-        for (Range later : ranges) {
+        for (Range later = last; later != null; later = later.before) {
           if (later.excludes(range) && --later.inTheWay == 0) {
-            freed.add(later);
+            later.freedNext = freed;
+            freed = later;
           }
         }
       }
     }
-    for (Range next : freed) {
-      next.go.run();
+    while (freed != null) {
+      Range next = freed.freedNext;
+      freed.go.run();
+      freed = next;
+    }
+  }
+
+  private void add(Range range) {
+    range.before = last;
+    if (last == null) {
+      first = range;
+    } else {
+      last.behind = range;
+    }
+    last = range;
+  }
+
+  private void remove(Range range) {
+    if (range.before == null) {
+      first = range.behind;
+    } else {
+      range.before.behind = range.behind;
+    }
+    if (range.behind == null) {
+      last = range.before;
+    } else {
+      range.behind.before = range.before;
     }
   }
 }

@@ -86,7 +86,11 @@ final class ZeroRange implements RawIo.Result {
     }
     pieceBytes = Math.min(endBytes - atBytes, PIECE_BYTES);
     int mode = FALLOC_FL_KEEP_SIZE | (punching ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
-    io.fallocate(fd, mode, atBytes, pieceBytes, this);
+    try {
+      io.fallocate(fd, mode, atBytes, pieceBytes, this);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+    }
   }
 
   @Override

@@ -42,7 +42,14 @@ final class ZeroWrites implements Completion {
   }
 
   static void start(Target target, long offsetBytes, long lengthBytes, Completion done) {
-    new ZeroWrites(target, offsetBytes, lengthBytes, done).next();
+    ZeroWrites writes;
+    try {
+      writes = new ZeroWrites(target, offsetBytes, lengthBytes, done);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return;
+    }
+    writes.next();
   }
 
   /** Of a whole device's range: what is not inside it, or not of sectors, is refused first. */

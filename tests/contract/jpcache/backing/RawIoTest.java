@@ -42,6 +42,11 @@ class RawIoTest {
   }
 
   @Test
+  void theRingGoesOnAfterWhatThereIsNoMemoryToLog() throws Ring.UnavailableException {
+    goesOn(UringIo.start(4));
+  }
+
+  @Test
   void thePoolGoesOnAfterWhatThereIsNoMemoryToLog() {
     goesOn(new PooledIo(1));
   }

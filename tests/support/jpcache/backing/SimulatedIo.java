@@ -29,6 +29,7 @@ final class SimulatedIo implements RawIo {
   private final boolean punches;
   private final boolean zeroes;
   private final List<Runnable> pending = new ArrayList<>();
+  private int callsUntilRefusal = Integer.MAX_VALUE;
 
   /**
    * A disk of zeros.
@@ -51,6 +52,23 @@ final class SimulatedIo implements RawIo {
     }
   }
 
+  /** Whether no call is under way. */
+  boolean idle() {
+    return pending.isEmpty();
+  }
+
+  /** The so many-th call from now on is refused for want of memory. */
+  void refuseCall(int number) {
+    callsUntilRefusal = number;
+  }
+
+  private void submit(Runnable call) {
+    if (--callsUntilRefusal == 0) {
+      throw new OutOfMemoryError("simulated");
+    }
+    pending.add(call);
+  }
+
   /** The byte that the disk holds. */
   int held(int offsetBytes) {
     return disk[offsetBytes];
@@ -69,7 +87,7 @@ final class SimulatedIo implements RawIo {
   @Override
   public void read(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
     insist(fd, offsetBytes, lengthBytes, address);
-    pending.add(() -> {
+    submit(() -> {
       int n = part(fd, lengthBytes);
       if (n > 0) {
         MemorySegment.copy(disk, (int) offsetBytes, ALL, ValueLayout.JAVA_BYTE, address, n);
@@ -81,7 +99,7 @@ final class SimulatedIo implements RawIo {
   @Override
   public void write(int fd, long offsetBytes, int lengthBytes, long address, Result done) {
     insist(fd, offsetBytes, lengthBytes, address);
-    pending.add(() -> {
+    submit(() -> {
       int n = part(fd, lengthBytes);
       int written = n > 0 ? n : part(fd, lengthBytes); // what failed may have been done in part
       if (written > 0) {
@@ -99,7 +117,7 @@ final class SimulatedIo implements RawIo {
     boolean punch = mode == (Posix.FALLOC_FL_KEEP_SIZE | Posix.FALLOC_FL_PUNCH_HOLE);
     boolean zero = mode == (Posix.FALLOC_FL_KEEP_SIZE | Posix.FALLOC_FL_ZERO_RANGE);
     assertTrue(punch || zero, "a mode");
-    pending.add(() -> {
+    submit(() -> {
       if (punch ? !punches : !zeroes) {
         done.ended(-Errno.EOPNOTSUPP);
         return;
@@ -116,7 +134,7 @@ final class SimulatedIo implements RawIo {
 
   @Override
   public void sync(int fd, Result done) {
-    pending.add(() -> done.ended(0));
+    submit(() -> done.ended(0));
   }
 
   @Override

@@ -16,6 +16,7 @@ class FlushesTest {
   private final Deque<RawIo.Result> syncs = new ArrayDeque<>();
 
   private final List<String> told = new ArrayList<>();
+  private boolean refuses;
   private final Flushes flushes = new Flushes(new Syncs(), FD);
 
   private final class Syncs implements RawIo {
@@ -27,6 +28,9 @@ class FlushesTest {
     @Override
     public void sync(int fd, Result done) {
       assertEquals(FD, fd);
+      if (refuses) {
+        throw new OutOfMemoryError("simulated");
+      }
       syncs.add(done);
     }
 
@@ -90,6 +94,37 @@ class FlushesTest {
     assertEquals(List.of(), told);
     endSync(0);
     assertEquals(List.of("a 0"), told);
+  }
+
+  @Test
+  void aSyncThatIsRefusedFailsThoseWhoWaitForItAndNobodyElse() {
+    refuses = true;
+    flush("a");
+    assertEquals(List.of("a 12"), told);
+    refuses = false;
+    flush("b");
+    flush("c");
+    flush("d");
+    refuses = true;
+    endSync(0);
+    assertEquals(List.of("a 12", "c 12", "d 12", "b 0"), told);
+    flush("e");
+    refuses = false;
+    flush("f");
+    endSync(0);
+    assertEquals(List.of("e 12", "f 0"), told.subList(4, 6));
+  }
+
+  @Test
+  void anInterruptedSyncThatIsRefusedHasFailed() {
+    flush("a");
+    refuses = true;
+    endSync(-Errno.EINTR);
+    assertEquals(List.of("a 12"), told);
+    refuses = false;
+    flush("b");
+    endSync(0);
+    assertEquals("b 0", told.getLast());
   }
 
   @Test
