@@ -225,10 +225,11 @@ public final class BackingDevices {
       throw new UserException(name + ": has blocks of " + logicalBytes + " bytes; up to 64 KiB do");
     }
     checkSize(sizeBytes, logicalBytes);
-    int memoryBytes =
-        status.tellsDirect() && Integer.bitCount(status.directMemoryBytes()) == 1
-            ? Math.min(status.directMemoryBytes(), logicalBytes)
-            : logicalBytes;
+    boolean told =
+        status.tellsDirect()
+            && Integer.bitCount(status.directMemoryBytes()) == 1
+            && status.directMemoryBytes() <= Geometry.MAX_GRANULE_BYTES;
+    int memoryBytes = told ? status.directMemoryBytes() : logicalBytes;
     int preferredBytes =
         granule(physicalBytes) ? Math.max(physicalBytes, logicalBytes) : logicalBytes;
     return new Geometry(
@@ -310,7 +311,7 @@ public final class BackingDevices {
       return false;
     }
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment probe = arena.allocate(geometry.granuleBytes(), geometry.granuleBytes());
+      MemorySegment probe = arena.allocate(geometry.granuleBytes(), geometry.alignmentBytes());
       // Any other failure is the medium's: it belongs to the requests that run into it.
       return Posix.pread(fd, probe.address(), probe.byteSize(), 0) != -Errno.EINVAL;
     }

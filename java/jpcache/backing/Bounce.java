@@ -89,7 +89,10 @@ final class Bounce {
     long last = hi - granule;
     boolean head = positionBytes > lo;
     boolean tail = dataEnd < hi && !(head && last == lo);
-    if (head && tail) {
+    if (tail && !geometry.direct(last, granule, at(last))) {
+      // Where a granule's own address will not do, they are read with all between them.
+      Transfer.read(io, file, lo, (int) (hi - lo), buffer.address(), layOver);
+    } else if (head && tail) {
       Completion both;
       try {
         both = new Join(2, layOver);

@@ -25,9 +25,16 @@ final class BounceBuffers {
   /** Free buffers by the logarithm of their size; guards {@code keptBytes} too. */
   private final List<Deque<MemorySegment>> free = new ArrayList<>();
 
+  private final int leastAlignmentBytes;
   private long keptBytes;
 
-  BounceBuffers() {
+  /**
+   * No buffers yet.
+   *
+   * @param leastAlignmentBytes what all of them are aligned to, however small
+   */
+  BounceBuffers(int leastAlignmentBytes) {
+    this.leastAlignmentBytes = leastAlignmentBytes;
     for (int size = MIN_BYTES; size <= MAX_BYTES; size *= 2) {
       free.add(new ArrayDeque<>((int) (KEPT_BYTES / size))); // giving back needs no memory
     }
@@ -48,7 +55,8 @@ final class BounceBuffers {
         return buffer;
       }
     }
-    return Arena.ofAuto().allocate(size, Math.min(size, Geometry.MAX_GRANULE_BYTES));
+    int alignment = Math.min(size, Geometry.MAX_GRANULE_BYTES);
+    return Arena.ofAuto().allocate(size, Math.max(alignment, leastAlignmentBytes));
   }
 
   void give(MemorySegment buffer) {

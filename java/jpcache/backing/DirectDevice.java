@@ -30,7 +30,7 @@ final class DirectDevice implements BackingDevice {
   private final Runnable release;
 
   private final InFlight inFlight = new InFlight();
-  private final BounceBuffers buffers = new BounceBuffers();
+  private final BounceBuffers buffers;
   private final WriteOrder writeOrder = new WriteOrder();
   private final Flushes flushes;
   private final Holes holes;
@@ -56,9 +56,10 @@ final class DirectDevice implements BackingDevice {
     this.geometry = geometry;
     this.readOnly = readOnly;
     this.io = io;
-    this.direct = new Transfer.Descriptor(directFd, geometry.granuleBytes());
+    this.direct = new Transfer.Descriptor(directFd, geometry.alignmentBytes());
     this.plain = new Transfer.Descriptor(plainFd, 1);
     this.release = release;
+    this.buffers = new BounceBuffers(geometry.memoryAlignmentBytes());
     this.flushes = new Flushes(io, plainFd);
     this.holes = new Holes(plainFd, geometry.blockBytes());
   }
@@ -80,7 +81,7 @@ final class DirectDevice implements BackingDevice {
 
   @Override
   public int directAlignmentBytes() {
-    return geometry.granuleBytes();
+    return geometry.alignmentBytes();
   }
 
   @Override

@@ -16,7 +16,7 @@ package jpcache.backing;
  * @param granuleBytes what O_DIRECT wants offsets and lengths to be multiples of; a power of two, a
  *     multiple of {@code blockBytes}, at most {@link #MAX_GRANULE_BYTES}
  * @param memoryAlignmentBytes what O_DIRECT wants addresses to be multiples of; a power of two, at
- *     most the granule
+ *     most {@link #MAX_GRANULE_BYTES}: it may be more than the granule
  * @param directEndBytes where O_DIRECT ends: 0 if there is none; a multiple of the granule
  * @param preferredBlockBytes writes of multiples of this cost least; a power of two
  */
@@ -36,8 +36,14 @@ record Geometry(
   Geometry {
     assert Integer.bitCount(blockBytes) == 1 && Integer.bitCount(granuleBytes) == 1;
     assert granuleBytes >= blockBytes && granuleBytes <= MAX_GRANULE_BYTES;
-    assert Integer.bitCount(memoryAlignmentBytes) == 1 && memoryAlignmentBytes <= granuleBytes;
+    assert Integer.bitCount(memoryAlignmentBytes) == 1;
+    assert memoryAlignmentBytes <= MAX_GRANULE_BYTES;
     assert directEndBytes % granuleBytes == 0 && directEndBytes <= sizeBytes;
+  }
+
+  /** What O_DIRECT takes in offsets, lengths and addresses alike. */
+  int alignmentBytes() {
+    return Math.max(granuleBytes, memoryAlignmentBytes);
   }
 
   /** Whether O_DIRECT takes the request as it is. */

@@ -7,8 +7,8 @@ import jpcache.base.Errno;
  * One read or write that ends with all of its bytes or with an errno: what the system did only in
  * part or was interrupted in is continued.
  *
- * <p>It is continued at a multiple of the granule, because O_DIRECT takes no other offset; bytes
- * past the last multiple are moved again. A call that moves less than a granule is the end of a
+ * <p>It is continued at a multiple of the alignment, because O_DIRECT takes no other offset or
+ * address; bytes past the last multiple are moved again. A call that moves less is the end of a
  * file or device that has become smaller, and gives EIO. Where the raw I/O takes nothing more for
  * want of memory, that is ENOMEM.
  */
@@ -16,7 +16,7 @@ final class Transfer implements RawIo.Result {
   private final RawIo io;
   private final int fd;
   private final boolean write;
-  private final int granuleBytes;
+  private final int alignmentBytes;
   private final Completion done;
 
   // Each thread that continues got the object from the one before through the raw I/O's queue.
@@ -35,7 +35,7 @@ final class Transfer implements RawIo.Result {
     this.io = io;
     this.fd = file.fd();
     this.write = write;
-    this.granuleBytes = file.granuleBytes();
+    this.alignmentBytes = file.alignmentBytes();
     this.offsetBytes = offsetBytes;
     this.lengthBytes = lengthBytes;
     this.address = address;
@@ -45,9 +45,10 @@ final class Transfer implements RawIo.Result {
   /**
    * An open file.
    *
-   * @param granuleBytes a power of two that offsets, lengths and addresses are multiples of
+   * @param alignmentBytes a power of two: offsets, lengths and addresses that are multiples of it
+   *     are taken
    */
-  record Descriptor(int fd, int granuleBytes) {}
+  record Descriptor(int fd, int alignmentBytes) {}
 
   static void read(
       RawIo io, Descriptor file, long offsetBytes, int lengthBytes, long address, Completion done) {
@@ -99,7 +100,7 @@ final class Transfer implements RawIo.Result {
       done.complete(-result);
       return;
     }
-    int moved = result == lengthBytes ? result : result & -granuleBytes;
+    int moved = result == lengthBytes ? result : result & -alignmentBytes;
     if (moved == 0) {
       done.complete(Errno.EIO);
       return;

@@ -35,6 +35,9 @@ class DirectDevicePropertyTest {
     "  512,    4,     0, 4000,   20480",
     "65536,  512, 68096, 4000,  150000",
     "  512,    1,  -1,   2000,   20480",
+    "  512, 4096,     0, 4000,   20480",
+    " 1024, 4096,  2560, 4000,   20480",
+    "  512, 65536,    0,  300,  300000",
   })
   void holdsWhatWasWrittenWhateverTheAlignment(
       int granule, int memory, int tail, int requests, int longest) {
@@ -42,7 +45,7 @@ class DirectDevicePropertyTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"4096, 512, 2560", "512, 512, 0"})
+  @CsvSource({"4096, 512, 2560", "512, 512, 0", "1024, 4096, 2560"})
   void aFailedRequestHarmsNobodyElse(int granule, int memory, int tail) {
     int failed = check(geometry(granule, memory, tail), 40, 4000, 20480);
     assertTrue(failed > 20, "only " + failed + " requests failed");

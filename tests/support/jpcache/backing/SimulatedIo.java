@@ -149,8 +149,8 @@ final class SimulatedIo implements RawIo {
     return switch (random.nextInt(8)) {
       case 0 -> -Errno.EINTR;
       case 1 -> {
-        int granule = fd == DIRECT ? geometry.granuleBytes() : 1;
-        int least = Math.min(granule, lengthBytes); // less of O_DIRECT is the end of the file
+        int alignment = fd == DIRECT ? geometry.alignmentBytes() : 1;
+        int least = Math.min(alignment, lengthBytes); // less of O_DIRECT is the end of the file
         yield least + random.nextInt(lengthBytes - least + 1);
       }
       default -> lengthBytes;
