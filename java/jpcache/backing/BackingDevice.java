@@ -4,7 +4,7 @@ import jpcache.base.Completion;
 
 /**
  * A block device below the cache. Requests are asynchronous: they may complete on any thread, in
- * any order, and on the caller's before the call returns. No call waits for I/O or for room: a
+ * any order, and on the caller's before the call returns. No request waits for I/O or for room: a
  * device takes as many requests as it is given, so callers bound what they have under way.
  *
  * <p>Offsets and lengths are multiples of {@link #SECTOR_BYTES}, also where the device's own blocks
@@ -82,7 +82,10 @@ public interface BackingDevice extends AutoCloseable {
   /**
    * Where the first hole of a range begins that the device knows of: nothing is stored there, and
    * it reads as zeros, until something that has not completed before this call is written there.
-   * Does not wait for I/O.
+   *
+   * <p>Reads nothing from the device but what the file system has not yet read of its own maps, and
+   * does not wait for {@link #zero}, which keeps a file system from answering: meanwhile nobody
+   * knows. It may wait a moment for a write that allocates, or for a zero that begins just now.
    *
    * @return a multiple of {@link #blockBytes}; {@code toBytes} if there is none, or nobody knows
    */
@@ -91,9 +94,10 @@ public interface BackingDevice extends AutoCloseable {
   }
 
   /**
-   * Where a hole that begins at {@code fromBytes} ends.
+   * Where a hole that begins at {@code fromBytes} ends; waits as {@link #nextHole} does.
    *
-   * @return a multiple of {@link #blockBytes}; {@code fromBytes} if there is no hole any more
+   * @return a multiple of {@link #blockBytes}; {@code fromBytes} if there is no hole any more, or
+   *     nobody knows
    */
   default long nextData(long fromBytes, long toBytes) {
     return fromBytes;

@@ -1,5 +1,6 @@
 package jpcache.backing;
 
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
@@ -36,6 +37,9 @@ final class DirectDevice implements BackingDevice {
   private final Holes holes;
   private final ZeroRange.Unsupported cannotZero = new ZeroRange.Unsupported();
   private final ZeroWrites.Target zeroTarget = this::writeParts;
+
+  /** How many ranges are being zeroed by a call that has the inode. */
+  private final AtomicInteger zeroing = new AtomicInteger();
 
   /**
    * A device over open descriptors.
@@ -192,20 +196,21 @@ final class DirectDevice implements BackingDevice {
 
   @Override
   public long nextHole(long fromBytes, long toBytes) {
-    return whileOpen(toBytes, () -> holes.nextHole(fromBytes, toBytes));
+    return unlessBusy(toBytes, () -> holes.nextHole(fromBytes, toBytes));
   }
 
   @Override
   public long nextData(long fromBytes, long toBytes) {
-    return whileOpen(fromBytes, () -> holes.nextData(fromBytes, toBytes));
+    return unlessBusy(fromBytes, () -> holes.nextData(fromBytes, toBytes));
   }
 
-  private long whileOpen(long otherwise, LongSupplier question) {
+  /** Asks the file system unless it would have the caller wait for a call of zero's to end. */
+  private long unlessBusy(long otherwise, LongSupplier question) {
     if (!inFlight.enter()) {
       return otherwise;
     }
     try {
-      return question.getAsLong();
+      return zeroing.get() > 0 ? otherwise : question.getAsLong();
     } finally {
       inFlight.leave();
     }
@@ -342,19 +347,25 @@ final class DirectDevice implements BackingDevice {
     }
 
     void enter() {
+      zeroing.incrementAndGet();
       writeOrder.enter(range);
     }
 
     /** The writes of zeros find their own places in the order. */
     private void writeInstead(long offsetBytes, long lengthBytes) {
-      writeOrder.leave(range);
+      leave();
       ZeroWrites.start(zeroTarget, offsetBytes, lengthBytes, done);
     }
 
     @Override
     public void complete(int errno) {
-      writeOrder.leave(range);
+      leave();
       done.complete(errno);
+    }
+
+    private void leave() {
+      zeroing.decrementAndGet();
+      writeOrder.leave(range);
     }
   }
 

@@ -4,13 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
+import jpcache.base.Posix;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -92,6 +95,30 @@ class DirectDevicePropertyTest {
       }
     }
     device.close();
+  }
+
+  /** It would have the caller wait: fallocate has the inode, and itself waits for direct I/O. */
+  @Test
+  void theFileSystemIsNotAskedForHolesWhileARangeIsZeroed() throws IOException {
+    Geometry geometry = geometry(4096, 512, 2560);
+    SimulatedIo io = new SimulatedIo(geometry, SEED, 0);
+    try (Media media = new Media()) {
+      Path sparse = Media.file(media.onDisk(), SIZE);
+      int fd = Posix.open(sparse.toString(), Posix.O_RDONLY, 0);
+      DirectDevice device =
+          new DirectDevice(
+              "simulated", geometry, false, io, SimulatedIo.DIRECT, fd, () -> Posix.close(fd));
+      assertEquals(0, device.nextHole(0, SIZE));
+      device.zero(0, 65536, true, errno -> {});
+      device.zero(65536, 4096, false, errno -> {});
+      assertEquals(SIZE, device.nextHole(0, SIZE), "nobody knows");
+      assertEquals(0, device.nextData(0, SIZE), "nobody knows");
+      while (!io.idle()) {
+        io.step();
+      }
+      assertEquals(0, device.nextHole(0, SIZE));
+      device.close();
+    }
   }
 
   @Test
