@@ -19,9 +19,8 @@ import jpcache.base.Completion;
  * <p>How requests fail: EINVAL if they are not inside the device or not multiples of a sector,
  * EROFS if they would write a read-only device, ESHUTDOWN after {@link #close}, EIO where a device
  * that shrank has nothing any more, ENOMEM where memory is wanting, otherwise with what the system
- * says. A write that failed may have written any part. No method throws: whatever goes wrong with a
- * request is told to its {@code done}, once, so that nobody has to ask himself whether it has
- * begun.
+ * says. A write that failed may have written any part. No method that takes a {@code done} throws:
+ * whatever goes wrong is told to it, once, so that nobody has to ask himself what has begun.
  *
  * <p>All methods may be called from any thread; {@link #close} not from a completion, for which it
  * would wait.
