@@ -27,6 +27,16 @@ public final class Undrained {
    * @param log what its replay has told
    */
   public static void drain(PmemRegion region, CacheMedia media, LogReplay.Summary log) {
+    drain(region, media, log.newest(), log.head());
+  }
+
+  /**
+   * The same, for whoever has walked the log by other means.
+   *
+   * @param newest where the newest kset begins; the head if there is none
+   * @param head where the log ends
+   */
+  public static void drain(PmemRegion region, CacheMedia media, Position newest, Position head) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment buffer = arena.allocate(Layout.SEGMENTS_OFFSET);
       long metadataBytes = Layout.SEGMENTS_OFFSET - Layout.SUPERBLOCK_OFFSET;
@@ -36,12 +46,11 @@ public final class Undrained {
         long at = Layout.segmentOffset(segments.deviceSegment(segment)) + Layout.SEGMENT_CONTROL_AT;
         storeAgain(region, at, 2 * Layout.GENERATION_BYTES, buffer);
       }
-      Position kset = log.newest();
       int bytes =
-          log.head().cacheSegment() == kset.cacheSegment()
-              ? log.head().offsetBytes() - kset.offsetBytes()
+          head.cacheSegment() == newest.cacheSegment()
+              ? head.offsetBytes() - newest.offsetBytes()
               : Layout.KSET_HEADER_BYTES; // a last one
-      long at = segments.dataOffset(kset.cacheSegment()) + kset.offsetBytes();
+      long at = segments.dataOffset(newest.cacheSegment()) + newest.offsetBytes();
       storeAgain(region, at, bytes, buffer);
       region.drain();
     }

@@ -18,6 +18,7 @@ import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.media.RestOfLog;
 import jpcache.media.SharedZeros;
+import jpcache.media.Undrained;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +31,9 @@ import org.jspecify.annotations.Nullable;
  * the batch, durably. In that order: whatever is cut off at whatever moment, the key sets from
  * dirty_tail on still hold all that the backing device may lack, so a rescue can be stopped and run
  * again. When it is done dirty_tail is key_head, and the cache is as valid as before.
+ *
+ * <p>What a killed process has left in the processors' caches is made durable first ({@link
+ * Undrained}): a power cut that took the newest key set back would leave dirty_tail off the log.
  *
  * <p>The whole log is validated before anything is written. Memory is bounded by the batch. Used by
  * one thread; the region and the backing device are the caller's alone.
@@ -61,7 +65,7 @@ public final class Rescue {
    */
   public record Summary(long ksets, long keys, long bytes, long skippedBytes) {}
 
-  /** Is told after each batch. */
+  /** Is told before the first batch, and after each. */
   @FunctionalInterface
   public interface Progress {
     /** So many of the key sets are done. */
@@ -101,7 +105,7 @@ public final class Rescue {
    * @throws UserException if it would fail: the log cannot be believed, or a checksum does not fit
    */
   public Summary dryRun() {
-    return batches((planned, end) -> {});
+    return batches(validate().ksets(), (planned, end) -> {});
   }
 
   /**
@@ -112,16 +116,20 @@ public final class Rescue {
    *     fails; what has been done until then stays done
    */
   public Summary run(PmemRegion region) {
+    Log log = validate();
+    Undrained.drain(region, media, log.newest(), log.head());
     MetadataWriter writer = new MetadataWriter(region, media.segments());
     try (BatchWriter data = new BatchWriter(media, backing, options.skipUnreadable(), notices)) {
       Summary summary =
-          batches((planned, end) -> {
-            if (planned.extents() > 0) {
-              data.write(planned);
-              SyncBacking.flush(backing);
-            }
-            writer.dirtyTail(end);
-          });
+          batches(
+              log.ksets(),
+              (planned, end) -> {
+                if (planned.extents() > 0) {
+                  data.write(planned);
+                  SyncBacking.flush(backing);
+                }
+                writer.dirtyTail(end);
+              });
       return new Summary(summary.ksets(), summary.keys(), summary.bytes(), data.skippedBytes());
     }
   }
@@ -132,8 +140,16 @@ public final class Rescue {
     void with(WriteBatch batch, Position end);
   }
 
-  private Summary batches(Deed deed) {
-    long total = validate();
+  /**
+   * What the whole log is.
+   *
+   * @param ksets how many, last ones too, there are from dirty_tail on
+   * @param newest where the newest one begins; the head if there is none
+   * @param head where it ends
+   */
+  private record Log(long ksets, Position newest, Position head) {}
+
+  private Summary batches(long total, Deed deed) {
     LogReader reader = new LogReader(media, media.dirtyTail(), logicalBytes());
     long ksets = 0;
     long keys = 0;
@@ -141,6 +157,7 @@ public final class Rescue {
     try (Arena arena = Arena.ofConfined()) {
       KeyData data =
           media.info().dataCrc() ? new KeyData(media.view(), media.segments(), arena) : null;
+      progress.at(0, total);
       while (ksets < total) {
         batch.clear();
         for (int n = 0;
@@ -162,17 +179,15 @@ public final class Rescue {
     return new Summary(ksets, keys, bytes, 0);
   }
 
-  /**
-   * Walks the whole log once.
-   *
-   * @return how many key sets, last ones too, there are from dirty_tail on
-   */
-  private long validate() {
+  /** Walks the whole log once. */
+  private Log validate() {
     LogReader reader = new LogReader(media, media.keyTail(), logicalBytes());
+    Position newest = reader.head();
     boolean seen = false;
     long ksets = 0;
     while (reader.next()) {
-      seen |= reader.ksetPosition().equals(media.dirtyTail());
+      newest = reader.ksetPosition();
+      seen |= newest.equals(media.dirtyTail());
       ksets += seen ? 1 : 0;
     }
     Position head = reader.head();
@@ -194,7 +209,7 @@ public final class Rescue {
               + " set behind it; no writer makes such media, look at the data with `jpcache view`");
     }
     tellRest(head);
-    return ksets;
+    return new Log(ksets, newest, head);
   }
 
   /** Says so where valid key sets stand behind a torn one, which no reader reaches. */

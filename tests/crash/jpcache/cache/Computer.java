@@ -164,11 +164,6 @@ final class Computer implements HistoryWorld, AutoCloseable {
     known.model.doubtEnds();
   }
 
-  /** The process is killed; the power lasts. */
-  void kill() {
-    leaveRunning(afterCut());
-  }
-
   /** The engine is gone, and with it all that is only in its memory. */
   void dropEngine() {
     cache = null;

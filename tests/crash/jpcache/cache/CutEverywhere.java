@@ -141,17 +141,23 @@ final class CutEverywhere {
     }
   }
 
-  /** The process dies at the same event, while the power lasts. */
+  /**
+   * The process dies at the same event, while the power lasts. What opens the cache next, an engine
+   * or a rescue, finds what it has stored; the power may go then.
+   */
   private void killed(Off start, Scenario scenario, long point, boolean nested) {
     String where = scenario.name + ", killed before event " + point;
     computer.load(start);
     computer.power.cutAfter(point);
     isCut(scenario.during, where);
-    computer.kill();
+    AfterCut untouched = computer.afterCut();
+    computer.leaveRunning(untouched);
     look(where);
     AfterCut killed = computer.afterCut(); // with what has been found
     if (nested) {
       cutOffEverywhere(() -> computer.leaveRunning(killed), CutEverywhere::goOn, where);
+      cutOffEverywhere(
+          () -> computer.leaveRunning(untouched), c -> inspection.rescue(), where + ", rescued");
     }
   }
 
