@@ -57,19 +57,19 @@ public final class LogicalView {
   }
 
   /**
-   * Reads bytes of the logical device into native memory.
+   * Reads bytes of the logical device into native memory. The backing device is asked only for what
+   * the cache does not have, so that what it cannot read any more does not matter elsewhere.
    *
    * @param offsetBytes a multiple of a sector, and so is {@code into}'s size
    * @throws jpcache.base.UserException if the backing device fails
    * @throws jpcache.pmem.PoisonedMemoryException if the cache's memory does
    */
   public void read(long offsetBytes, MemorySegment into) {
-    SyncBacking.read(backing, offsetBytes, (int) into.byteSize(), into.address());
     long end = offsetBytes + into.byteSize();
     for (long at = offsetBytes; at < end; ) {
       long subtreeStart = at & -ExtentMap.SUBTREE_BYTES;
       long to = Math.min(end, subtreeStart + ExtentMap.SUBTREE_BYTES);
-      overlay(subtreeStart, at, to, into, offsetBytes);
+      compose(subtreeStart, at, to, into.address() - offsetBytes);
       at = to;
     }
   }
@@ -125,25 +125,35 @@ public final class LogicalView {
     }
   }
 
-  private void overlay(
-      long subtreeStart, long from, long to, MemorySegment into, long intoStartsAt) {
-    Subtree subtree = map.find(from);
-    if (subtree == null) {
-      return;
-    }
+  /**
+   * Reads a part of a subtree.
+   *
+   * @param zero the address where logical byte 0 would be
+   */
+  private void compose(long subtreeStart, long from, long to, long zero) {
     extents.clear();
-    int first = Extent.sectorInSubtree(from);
-    int end = first + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
-    subtree.overlaps(first, end, extents);
+    Subtree subtree = map.find(from);
+    if (subtree != null) {
+      int first = Extent.sectorInSubtree(from);
+      int end = first + (int) ((to - from) >>> Extent.SECTOR_SHIFT);
+      subtree.overlaps(first, end, extents);
+    }
+    long at = from;
     for (int i = 0; i < extents.size(); i++) {
       long extent = extents.get(i);
       long offset = subtreeStart + Extent.startBytes(extent);
+      long length = Extent.lengthBytes(extent);
+      readBelow(at, offset, zero);
       long source = media.segments().dataOffset(Extent.segment(extent)) + Extent.placeBytes(extent);
-      PmemReads.copy(
-          media.view(),
-          source,
-          into.address() + (offset - intoStartsAt),
-          Extent.lengthBytes(extent));
+      PmemReads.copy(media.view(), source, zero + offset, length);
+      at = offset + length;
+    }
+    readBelow(at, to, zero);
+  }
+
+  private void readBelow(long from, long to, long zero) {
+    if (from < to) {
+      SyncBacking.read(backing, from, (int) (to - from), zero + from);
     }
   }
 }

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.SyncBacking;
+import jpcache.base.UserException;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
@@ -13,6 +14,7 @@ import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PoisonedMemoryException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Phase 7: the backing device. Every key lies inside it, and it holds what clean keys and keys
@@ -110,7 +112,10 @@ final class BackingCheck {
     return false;
   }
 
-  /** Compares a subtree's clean extents, which are read from the backing device in one go. */
+  /**
+   * Compares a subtree's clean extents, which are read from the backing device in one go, with what
+   * is between them; where that fails, each alone.
+   */
   private void compare(
       long start,
       Subtree subtree,
@@ -130,15 +135,43 @@ final class BackingCheck {
     if (to == 0) {
       return;
     }
-    SyncBacking.read(backing, from, (int) (to - from), theirs.address());
+    boolean readable = read(from, (int) (to - from), theirs) == null;
     for (int i = 0; i < extents.size(); i++) {
       long extent = extents.get(i);
       if (Extent.segment(extent) != dirtyMark) {
         long offset = start + bytes(Extent.start(extent));
-        long length = bytes(Extent.sectors(extent));
-        compare(extent, offset, theirs.asSlice(offset - from, length), ours, findings);
+        int length = (int) bytes(Extent.sectors(extent));
+        UserException failure = readable ? null : read(offset, length, theirs);
+        if (failure == null) {
+          MemorySegment there = theirs.asSlice(readable ? offset - from : 0, length);
+          compare(extent, offset, there, ours, findings);
+        } else {
+          findings.accept(unreadable(place(extent), offset, length, failure));
+        }
       }
     }
+  }
+
+  /** Returns what is wrong if the device cannot read that. */
+  private @Nullable UserException read(long offset, int length, MemorySegment into) {
+    try {
+      SyncBacking.read(backing, offset, length, into.address());
+      return null;
+    } catch (UserException e) {
+      return e;
+    }
+  }
+
+  private static Finding unreadable(long place, long offset, int length, UserException failure) {
+    return Finding.problem(
+        "data",
+        place,
+        "logical bytes " + offset + " to " + (offset + length),
+        "clean in the cache, but it cannot be compared: " + failure.getMessage());
+  }
+
+  private long place(long extent) {
+    return media.segments().dataOffset(Extent.segment(extent)) + bytes(Extent.place(extent));
   }
 
   private void compare(
@@ -147,7 +180,7 @@ final class BackingCheck {
       MemorySegment theirs,
       MemorySegment ours,
       Consumer<Finding> findings) {
-    long place = media.segments().dataOffset(Extent.segment(extent)) + bytes(Extent.place(extent));
+    long place = place(extent);
     compared += theirs.byteSize();
     try {
       PmemReads.copy(media.view(), place, ours, 0, theirs.byteSize());

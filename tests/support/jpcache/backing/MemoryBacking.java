@@ -21,6 +21,7 @@ public final class MemoryBacking extends TestDevice {
   private long unmappedBytes;
   private boolean holding;
   private int readErrno;
+  private long badByte = -1;
   private int writeErrno;
   private Runnable onWrite = () -> {};
 
@@ -51,6 +52,11 @@ public final class MemoryBacking extends TestDevice {
   /** Reads fail with this error from now on; 0 heals them. */
   public void failReads(int errno) {
     readErrno = errno;
+  }
+
+  /** Reads of this byte's sector, and of anything with it, fail from now on. */
+  public void failReadsAt(long offsetBytes) {
+    badByte = offsetBytes;
   }
 
   /** Writes and flushes fail with this error from now on; 0 heals them. */
@@ -93,7 +99,9 @@ public final class MemoryBacking extends TestDevice {
     reads.incrementAndGet();
     submit(
         () -> {
-          if (readErrno == 0) {
+          boolean bad = offsetBytes <= badByte && badByte < offsetBytes + lengthBytes;
+          int errno = bad ? Errno.EIO : readErrno;
+          if (errno == 0) {
             MemorySegment.copy(
                 MemorySegment.ofArray(bytes),
                 offsetBytes,
@@ -101,7 +109,7 @@ public final class MemoryBacking extends TestDevice {
                 0,
                 lengthBytes);
           }
-          done.complete(readErrno);
+          done.complete(errno);
         },
         offsetBytes,
         lengthBytes,

@@ -650,6 +650,31 @@ class FsckFaultsTest {
   }
 
   @Test
+  void whatTheBackingDeviceCannotReadIsAFindingAndAllElseIsComparedAndRepaired() {
+    try (MediaBuilder m = soundCache(shm.resolve("cache"))) {
+      backing.failReadsAt(BLOCK + 512);
+      m.media().set(ValueLayout.JAVA_BYTE, dataOffset(1) + 100, (byte) 1);
+      m.breakSeal(dirtyTailAt(1));
+      FsckReport report = check(m, false);
+      assertEquals(
+          List.of("4 notice dirty_tail.crc", "7 problem data", "7 problem data"), told(report));
+      Finding unreadable = report.phases().getLast().findings().getLast();
+      assertEquals(dataOffset(1) + BLOCK, unreadable.offsetBytes());
+      assertEquals("logical bytes " + BLOCK + " to " + 2 * BLOCK, unreadable.value());
+      assertTrue(unreadable.wrong().contains("Input/output error"), unreadable::wrong);
+      assertEquals(1, report.repair(new MemoryRegion(m.media())));
+    }
+  }
+
+  @Test
+  void theBackingDeviceNeedNotReadWhatIsNotCompared() {
+    try (MediaBuilder m = soundCache(shm.resolve("cache"))) {
+      backing.failReadsAt(8 * BLOCK); // between two clean keys
+      assertEquals(List.of(), findings(m));
+    }
+  }
+
+  @Test
   void aThousandFaultsOfOneKindAreCountedAndTheFirstOfThemTold() {
     try (MediaBuilder m = soundCache(shm.resolve("cache"))) {
       int at = HEAD;
