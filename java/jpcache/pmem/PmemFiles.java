@@ -3,6 +3,7 @@ package jpcache.pmem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.Consumer;
 import jpcache.base.DeviceLock;
 import jpcache.base.Errno;
 import jpcache.base.Posix;
@@ -14,10 +15,10 @@ import org.jspecify.annotations.Nullable;
  * Opens and creates persistent regions for writing: files on fsdax, devdax devices, and files on
  * tmpfs that stand in for them.
  *
- * <p>The region is this process's alone ({@link DeviceLock}) and all of its space is allocated
- * before it is mapped: a store that finds none left would be a SIGBUS inside libpmem, the end of
- * the process. It is mapped through the locked descriptor, so that the file that is locked is the
- * file that is written.
+ * <p>The region is this process's alone ({@link DeviceLock}), and all space is allocated before it is
+ * stored to: a store that finds none left would be a SIGBUS inside libpmem, the end of the process.
+ * It is mapped through the locked descriptor, so that the file that is locked is the file that is
+ * written.
  *
  * <p><b>Emulation.</b> libpmem takes tmpfs for ordinary memory unless PMEM_IS_PMEM_FORCE=1 stands
  * in the environment at the moment it is loaded. Nothing on tmpfs survives a power cut anyway, so
@@ -40,15 +41,36 @@ public final class PmemFiles {
    * @throws UserException if it is missing, in use, empty or of a wrong kind
    */
   public static PmemRegion open(String path, @Nullable PmemBinding binding) {
+    return open(path, binding, region -> {});
+  }
+
+  /**
+   * As the other, and lets somebody look at what it holds before a file's space is allocated.
+   *
+   * @param check throws if it is not to be opened; the file is then as it was
+   */
+  public static PmemRegion open(
+      String path, @Nullable PmemBinding binding, Consumer<PmemRegion> check) {
     OpenMedia media = OpenMedia.open(path, Posix.O_RDWR);
+    PmemRegion region = lockAndMap(media, binding);
+    try {
+      check.accept(region);
+      if (media.type() == OpenMedia.Type.FILE) {
+        allocate(media, 0, media.sizeBytes());
+      }
+      return region;
+    } catch (Throwable e) {
+      region.close();
+      throw e;
+    }
+  }
+
+  private static PmemRegion lockAndMap(OpenMedia media, @Nullable PmemBinding binding) {
     try {
       refuseBlockDevice(media);
-      DeviceLock.exclusive(media.fd(), path);
+      DeviceLock.exclusive(media.fd(), media.name());
       if (media.sizeBytes() == 0) {
-        throw new UserException(path + ": is empty; remove it and create it with a size");
-      }
-      if (media.type() == OpenMedia.Type.FILE) {
-        allocate(media, media.sizeBytes());
+        throw new UserException(media.name() + ": is empty; remove it and create it with a size");
       }
       return map(media, binding);
     } catch (RuntimeException e) {
@@ -63,6 +85,9 @@ public final class PmemFiles {
    * else may have any part, mounts and other drivers included. They are mapped through the page
    * cache, and every store goes through the kernel.
    *
+   * <p>Of a file only what is stored to is allocated, as it is stored to ({@link AllocatingRegion}):
+   * tools write a little metadata, and a sparse image may not fit where it lies.
+   *
    * @param binding null for the fastest that works
    * @throws UserException if it is missing, in use, empty or of a wrong kind
    */
@@ -70,8 +95,10 @@ public final class PmemFiles {
     // For a block device O_EXCL asks for a claim; for anything that exists it means nothing.
     OpenMedia media = OpenMedia.open(path, Posix.O_RDWR | Posix.O_EXCL);
     if (media.type() != OpenMedia.Type.BLOCK) {
-      media.close();
-      return open(path, binding);
+      PmemRegion region = lockAndMap(media, binding);
+      return media.type() == OpenMedia.Type.FILE
+          ? new AllocatingRegion(region, (offset, length) -> allocate(media, offset, length))
+          : region;
     }
     try {
       DeviceLock.exclusive(media.fd(), path);
@@ -115,7 +142,7 @@ public final class PmemFiles {
       if (freeBytes >= 0 && freeBytes < sizeBytes) {
         throw noSpace(media, sizeBytes);
       }
-      allocate(media, sizeBytes);
+      allocate(media, 0, sizeBytes);
       makeDurable(media);
       return map(media, binding);
     } catch (RuntimeException e) {
@@ -156,16 +183,16 @@ public final class PmemFiles {
     }
   }
 
-  private static void allocate(OpenMedia media, long sizeBytes) {
-    int result = Posix.fallocate(media.fd(), 0, sizeBytes);
+  private static void allocate(OpenMedia media, long offsetBytes, long lengthBytes) {
+    int result = Posix.fallocate(media.fd(), offsetBytes, lengthBytes);
     if (result == -Errno.ENOSPC) {
-      throw noSpace(media, sizeBytes);
+      throw noSpace(media, lengthBytes);
     }
     if (result < 0) {
       throw new UserException(
           media.name()
               + ": "
-              + Sizes.format(sizeBytes)
+              + Sizes.format(lengthBytes)
               + " cannot be allocated: "
               + Errno.text(-result));
     }

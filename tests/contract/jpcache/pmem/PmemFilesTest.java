@@ -6,12 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Random;
-import java.util.Scanner;
 import jpcache.base.UserException;
+import jpcache.support.DiskUsage;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -52,7 +54,7 @@ final class PmemFilesTest {
       assertEquals(-1, region.view().mismatch(MemorySegment.ofArray(new byte[SIZE])));
     }
     assertEquals(SIZE, Files.size(file));
-    assertEquals(SIZE / 1024, allocatedKib(file));
+    assertEquals(SIZE / 1024, DiskUsage.kib(file));
   }
 
   @Test
@@ -68,12 +70,54 @@ final class PmemFilesTest {
 
   @Test
   void anExistingSparseFileIsAllocated() throws IOException {
-    try (var f = new java.io.RandomAccessFile(file.toFile(), "rw")) {
+    sparse();
+    assertEquals(0, DiskUsage.kib(file));
+    PmemFiles.open(path, binding).close();
+    assertEquals(SIZE / 1024, DiskUsage.kib(file));
+  }
+
+  @Test
+  void whoLooksFirstMayRefuseAndTheFileStaysSparse() throws IOException {
+    sparse();
+    assertEquals(
+        "not this one",
+        refused(() ->
+            PmemFiles.open(
+                path,
+                binding,
+                region -> {
+                  throw new UserException("not this one");
+                })));
+    assertEquals(0, DiskUsage.kib(file));
+    PmemFiles.open(path, binding).close();
+  }
+
+  @Test
+  void offlineOnlyWhatIsStoredToIsAllocated() throws IOException {
+    sparse();
+    try (PmemRegion region = PmemFiles.openOffline(path, binding);
+        Arena arena = Arena.ofConfined()) {
+      assertEquals(SIZE, region.sizeBytes());
+      assertEquals(0, DiskUsage.kib(file));
+      MemorySegment bytes = arena.allocate(24, 8).fill((byte) 7);
+      region.persist(4096 + 100, bytes.address(), 24);
+      region.copy(8192 - 12, bytes.address(), 24);
+      region.copy(64 << 10, bytes.address(), 0);
+      region.drain();
+      assertThrows(
+          IndexOutOfBoundsException.class, () -> region.persist(SIZE - 8, bytes.address(), 24));
+    }
+    assertEquals(8, DiskUsage.kib(file));
+    byte[] stored = Files.readAllBytes(file);
+    assertEquals(SIZE, stored.length);
+    assertEquals(7, stored[4096 + 100]);
+    assertEquals(7, stored[8192 + 11]);
+  }
+
+  private void sparse() throws IOException {
+    try (RandomAccessFile f = new RandomAccessFile(file.toFile(), "rw")) {
       f.setLength(SIZE);
     }
-    assertEquals(0, allocatedKib(file));
-    PmemFiles.open(path, binding).close();
-    assertEquals(SIZE / 1024, allocatedKib(file));
   }
 
   @Test
@@ -161,13 +205,6 @@ final class PmemFilesTest {
     try (PmemRegion again = PmemFiles.open(path, binding)) {
       region.close();
       assertEquals(0, again.view().get(java.lang.foreign.ValueLayout.JAVA_BYTE, SIZE - 1));
-    }
-  }
-
-  private static long allocatedKib(Path file) throws IOException {
-    Process du = new ProcessBuilder("du", "-k", file.toString()).start();
-    try (Scanner line = new Scanner(du.inputReader())) {
-      return line.nextLong();
     }
   }
 

@@ -16,6 +16,7 @@ import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
 import jpcache.pmem.ReadOnlyMapping;
+import jpcache.support.DiskUsage;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -161,6 +162,20 @@ class OfflineCommandsTest {
         0, run("rescue", "--cache", cache, "--backing", backing.toString(), "--json"), this::said);
     JsonCheck.check(out.toString());
     assertTrue(out.toString().contains("\"bytes\": 0"), this::said);
+  }
+
+  @Test
+  void aSparseImageStaysSparse() throws IOException {
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, LogKey.of(0, 4096, 1, 0));
+      m.dirtyTail(0, 24);
+    }
+    Path backing = shm.resolve("backing");
+    Files.write(backing, new byte[1 << 20]);
+    assertEquals(1, run("fsck", "--cache", cache, "--repair"), this::said);
+    assertEquals(0, run("rescue", "--cache", cache, "--backing", backing.toString()), this::said);
+    long kib = DiskUsage.kib(Path.of(cache));
+    assertTrue(kib < 2048, () -> kib + " KiB of " + (Layout.MIN_DEVICE_BYTES >> 10));
   }
 
   @Test
