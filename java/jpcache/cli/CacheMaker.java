@@ -1,5 +1,6 @@
 package jpcache.cli;
 
+import java.util.OptionalLong;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
 import jpcache.media.CacheMedia;
@@ -9,6 +10,7 @@ import jpcache.media.MediaFormatter;
 import jpcache.pmem.PmemBinding;
 import jpcache.pmem.PmemFiles;
 import jpcache.pmem.PmemRegion;
+import jpcache.pmem.PoisonedMemoryException;
 import jpcache.tools.DirtyData;
 import org.jspecify.annotations.Nullable;
 
@@ -31,28 +33,72 @@ final class CacheMaker {
     return region;
   }
 
-  /** Makes an empty cache on an open device, if that loses nothing or the user has said so. */
-  void format(PmemRegion region, boolean force, @Nullable Label label) {
-    if (!force && CacheMedia.present(region.view())) {
-      throw new UserException(contents(region) + "; use --force to throw it away");
+  /** Makes an empty cache on a device that exists, if that loses nothing or the user says so. */
+  PmemRegion format(
+      String path,
+      @Nullable Long sizeBytes,
+      boolean force,
+      @Nullable PmemBinding binding,
+      @Nullable Label label) {
+    PmemRegion region =
+        PmemFiles.open(path, binding, device -> requireSuitable(device, sizeBytes, force));
+    try {
+      format(region, label);
+      return region;
+    } catch (Throwable e) {
+      region.close();
+      throw e;
     }
-    format(region, label);
+  }
+
+  private static void requireSuitable(PmemRegion region, @Nullable Long sizeBytes, boolean force) {
+    String path = region.name();
+    if (sizeBytes != null && sizeBytes != region.sizeBytes()) {
+      throw new UserException(
+          String.format(
+              "--size %s: %s exists with %s",
+              Sizes.format(sizeBytes), path, Sizes.format(region.sizeBytes())));
+    }
+    MediaFormatter.checkSize(path, region.sizeBytes());
+    if (!force) {
+      requireNothing(region);
+    }
+  }
+
+  private static void requireNothing(PmemRegion region) {
+    String found;
+    try {
+      OptionalLong at = MediaFormatter.contents(region.view());
+      if (at.isEmpty()) {
+        return;
+      }
+      found = contents(region, at.getAsLong());
+    } catch (PoisonedMemoryException e) {
+      found = region.name() + ": cannot be read at byte " + e.offsetBytes();
+    }
+    throw new UserException(found + "; use --force to throw away what is there");
   }
 
   private void format(PmemRegion region, @Nullable Label label) {
     MediaFormatter.format(region, settings.dataCrc, settings.modeToMake(), gcPercent, label);
   }
 
-  private static String contents(PmemRegion region) {
+  private static String contents(PmemRegion region, long at) {
     try {
       long dirtyBytes = DirtyData.bytes(CacheMedia.read(region.name(), region.view()));
       return region.name()
           + ": holds a cache with "
           + (dirtyBytes == 0 ? "no dirty data" : Sizes.format(dirtyBytes) + " of dirty data");
     } catch (MediaException e) {
-      return e.kind() == MediaException.Kind.BAD_MAGIC
-          ? region.name() + ": holds something that is not a cache"
-          : "holds a cache that cannot be read: " + e.getMessage();
+      return switch (e.kind()) {
+        case BAD_MAGIC -> region.name() + ": holds something that is not a cache, at byte " + at;
+        case NOT_FORMATTED ->
+            region.name()
+                + ": holds something at byte "
+                + at
+                + " that is not a cache, or what a format that was cut off has left";
+        default -> "holds a cache that cannot be read: " + e.getMessage();
+      };
     }
   }
 }

@@ -13,7 +13,6 @@ import jpcache.base.UserException;
 import jpcache.media.CacheInfo;
 import jpcache.media.CacheMedia;
 import jpcache.media.Label;
-import jpcache.pmem.PmemFiles;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -63,7 +62,9 @@ final class FormatCommand implements Callable<Integer> {
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
 
-  @Option(names = "--force", description = "Throw an existing cache away, dirty data and all.")
+  @Option(
+      names = "--force",
+      description = "Throw away what is there, dirty data of a cache and all.")
   private boolean force;
 
   @Override
@@ -104,22 +105,6 @@ final class FormatCommand implements Callable<Integer> {
       }
       return maker.create(cache, size, pmem.binding, label);
     }
-    PmemRegion region = PmemFiles.open(cache, pmem.binding);
-    try {
-      if (size != null && size != region.sizeBytes()) {
-        throw new UserException(
-            "--size "
-                + Sizes.format(size)
-                + ": "
-                + cache
-                + " exists with "
-                + Sizes.format(region.sizeBytes()));
-      }
-      maker.format(region, force, label);
-      return region;
-    } catch (Throwable e) {
-      region.close();
-      throw e;
-    }
+    return maker.format(cache, size, force, pmem.binding, label);
   }
 }

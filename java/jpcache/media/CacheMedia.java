@@ -57,9 +57,4 @@ public record CacheMedia(
       throw e.advising("`jpcache fsck --repair` sets it to key_tail");
     }
   }
-
-  /** Whether a device holds a cache, sound or not, or other data in its place. */
-  public static boolean present(MemorySegment view) {
-    return Superblock.present(view);
-  }
 }

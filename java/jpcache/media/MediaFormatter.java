@@ -2,9 +2,11 @@ package jpcache.media;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.OptionalLong;
 import jpcache.base.Crc32c;
 import jpcache.base.Sizes;
 import jpcache.media.MediaException.Kind;
+import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import org.jspecify.annotations.Nullable;
 
@@ -14,12 +16,21 @@ import org.jspecify.annotations.Nullable;
  * <p>The order makes a cut-off format harmless: the old superblock's magic goes first, the new one
  * comes last, each in a store of its own that is durable before the next. So a device is either
  * what it was, not formatted, or a whole empty cache, and never one with a part of the old
- * metadata.
+ * metadata. What is not formatted after that is not all zeros either: {@link #contents} tells it,
+ * so who repeats the format has to say that it may be thrown away.
  *
  * <p>Kernel counterpart: {@code cache_dev.c: sb_init}, {@code cache.c: cache_info_init}.
  */
 public final class MediaFormatter {
   private static final int ZEROS_BYTES = 16384;
+
+  /** Of each segment, what is formatted. */
+  private static final int SEGMENT_HEAD_BYTES = Layout.SEGMENT_DATA_AT + Layout.KSET_HEADER_BYTES;
+
+  private static final int BLOCK_BYTES = 4096;
+
+  /** Where some file systems (btrfs) have their first superblock. */
+  private static final long LATE_SUPERBLOCK_AT = 64 << 10;
 
   private MediaFormatter() {}
 
@@ -47,10 +58,7 @@ public final class MediaFormatter {
       for (int segment = 0; segment < segments; segment++) {
         // Segment info and control, and the first place of a log that may begin there: stale
         // replicas with a later seq, or stale ksets, would outlive the format.
-        region.copy(
-            Layout.segmentOffset(segment),
-            zeros.address(),
-            Layout.SEGMENT_DATA_AT + Layout.KSET_HEADER_BYTES);
+        region.copy(Layout.segmentOffset(segment), zeros.address(), SEGMENT_HEAD_BYTES);
       }
       region.drain();
     }
@@ -65,6 +73,41 @@ public final class MediaFormatter {
     start.writeAsDirtyTail(region, crc);
     new CacheInfo(0, segments, CacheInfo.flags(dataCrc, mode, gcPercent)).write(region, crc);
     new Superblock(0, segments).write(region, crc);
+  }
+
+  /**
+   * Looks for anything that a format would destroy: what it writes over, and where else partitions
+   * and file systems tell what they are, at 64 KiB and in the last block. A new file or device
+   * reads as zeros there.
+   *
+   * @return the place of a byte that is not zero; empty if there is none
+   * @throws jpcache.pmem.PoisonedMemoryException if some of it cannot be read
+   */
+  public static OptionalLong contents(MemorySegment view) {
+    long deviceBytes = view.byteSize();
+    long segments = Math.min(Layout.segmentsIn(deviceBytes), Layout.MAX_SEGMENTS);
+    OptionalLong found = notZero(view, 0, Layout.SEGMENTS_OFFSET);
+    for (int segment = 0; found.isEmpty() && segment < segments; segment++) {
+      found = notZero(view, Layout.segmentOffset(segment), SEGMENT_HEAD_BYTES);
+    }
+    if (found.isEmpty()) {
+      found = notZero(view, LATE_SUPERBLOCK_AT, BLOCK_BYTES);
+    }
+    return found.isEmpty()
+        ? notZero(view, Math.max(0, deviceBytes - BLOCK_BYTES), BLOCK_BYTES)
+        : found;
+  }
+
+  /** Of a range, as far as the device has it. */
+  private static OptionalLong notZero(MemorySegment view, long offsetBytes, long lengthBytes) {
+    long length = Math.min(lengthBytes, view.byteSize() - offsetBytes);
+    if (length <= 0) {
+      return OptionalLong.empty();
+    }
+    MemorySegment copy = MemorySegment.ofArray(new byte[(int) length]);
+    PmemReads.copy(view, offsetBytes, copy, 0, length);
+    long at = copy.mismatch(MemorySegment.ofArray(new byte[(int) length]));
+    return at < 0 ? OptionalLong.empty() : OptionalLong.of(offsetBytes + at);
   }
 
   /**

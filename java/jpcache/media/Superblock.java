@@ -90,16 +90,6 @@ public record Superblock(int flags, int segments) {
     }
   }
 
-  /** Whether the place of the superblock holds anything at all. */
-  static boolean present(MemorySegment media) {
-    if (media.byteSize() < SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES) {
-      return false;
-    }
-    MemorySegment sb = MemorySegment.ofArray(new byte[SUPERBLOCK_BYTES]);
-    PmemReads.copy(media, SUPERBLOCK_OFFSET, sb, 0, SUPERBLOCK_BYTES);
-    return sb.get(U64, SB_MAGIC_AT) != 0;
-  }
-
   /** Makes the device one that holds no cache. Durable when this returns. */
   static void erase(PmemRegion region) {
     writeMagic(region, 0);
