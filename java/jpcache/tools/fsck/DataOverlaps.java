@@ -9,17 +9,21 @@ import java.util.function.Consumer;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
+import jpcache.media.SharedZeros;
 import jpcache.pmem.PmemReads;
 
 /**
  * Finds live keys whose data overlaps that of others: one of the two has been overwritten.
  *
  * <p>Two keys may share data if both say the same of it (the same logical bytes are there), and any
- * number may share zeros: that is how zeroed ranges are kept.
+ * number may share zeros: that is how zeroed ranges are kept. Theirs are left out, for all of them
+ * may point into one segment: {@link SharedZeros} has looked whether there are zeros, and nothing
+ * that overlaps those is wrong.
  *
  * <p>The keys of a segment are sorted by the places of their data, and each is held against the one
  * before it that reaches furthest. Segments are taken in groups of at most {@value #GROUP_KEYS}
- * keys (or a single segment), for each of which the log is walked once.
+ * keys, for each of which the log is walked once. No writer makes that many for one segment, which
+ * has 32,744 sectors; where there are, the first are looked at.
  */
 final class DataOverlaps {
   static final int GROUP_KEYS = 1 << 20;
@@ -28,6 +32,10 @@ final class DataOverlaps {
   private static final long INDEX_MASK = (1L << PLACE_SHIFT) - 1;
 
   private final CacheMedia media;
+  private final SharedZeros zeros;
+  private final int groupKeys;
+
+  /** Those that are not of zeroed ranges; of too many it is one more than a group has. */
   private final int[] keysPerSegment;
 
   // The keys of a group, numbered as they come.
@@ -47,27 +55,46 @@ final class DataOverlaps {
   private int zeroTo;
 
   DataOverlaps(CacheMedia media) {
+    this(media, GROUP_KEYS);
+  }
+
+  /** With groups of another size. */
+  DataOverlaps(CacheMedia media, int groupKeys) {
     this.media = media;
+    this.groupKeys = groupKeys;
+    zeros = new SharedZeros(media.view(), media.segments());
     keysPerSegment = new int[media.segments().count()];
   }
 
   /** Counts a live key, before {@link #run}. */
-  void count(int segment) {
-    keysPerSegment[segment]++;
+  void count(Kset kset, int key) {
+    int segment = kset.keySegment(key);
+    if (keysPerSegment[segment] <= groupKeys && !isOfZeros(kset, key)) {
+      keysPerSegment[segment]++;
+    }
+  }
+
+  private boolean isOfZeros(Kset kset, int key) {
+    return zeros.holds(kset.keySegment(key), kset.keySegmentOffset(key));
   }
 
   void run(Consumer<Finding> findings) {
     for (int from = 0; from < keysPerSegment.length; ) {
-      long keys = keysPerSegment[from];
+      int keys = keysIn(from);
       int to = from + 1;
-      while (to < keysPerSegment.length && keys + keysPerSegment[to] <= GROUP_KEYS) {
-        keys += keysPerSegment[to++];
+      while (to < keysPerSegment.length && keys + keysIn(to) <= groupKeys) {
+        keys += keysIn(to++);
       }
       if (keys > 1) {
-        group(from, to, (int) keys, findings);
+        group(from, to, keys, findings);
       }
       from = to;
     }
+  }
+
+  /** How many keys of a segment are looked at. */
+  private int keysIn(int segment) {
+    return Math.min(keysPerSegment[segment], groupKeys);
   }
 
   private void group(int from, int to, int keys, Consumer<Finding> findings) {
@@ -79,7 +106,7 @@ final class DataOverlaps {
     }
     starts = new int[to - from + 1];
     for (int segment = from; segment < to; segment++) {
-      starts[segment - from + 1] = starts[segment - from] + keysPerSegment[segment];
+      starts[segment - from + 1] = starts[segment - from] + keysIn(segment);
     }
     int[] next = starts.clone();
     size = 0;
@@ -87,11 +114,18 @@ final class DataOverlaps {
         media,
         (kset, key, at, live, dirty) -> {
           int segment = kset.keySegment(key);
-          if (live && segment >= from && segment < to) {
+          if (live
+              && segment >= from
+              && segment < to
+              && next[segment - from] < starts[segment - from + 1]
+              && !isOfZeros(kset, key)) {
             take(next[segment - from]++, kset, key, at);
           }
         });
     for (int segment = from; segment < to; segment++) {
+      if (keysPerSegment[segment] > groupKeys) {
+        findings.accept(tooMany(segment));
+      }
       sweep(segment, starts[segment - from], starts[segment - from + 1], findings);
     }
   }
@@ -131,6 +165,17 @@ final class DataOverlaps {
 
   private int end(int i) {
     return place(i) + sectors[index(i)];
+  }
+
+  private Finding tooMany(int segment) {
+    return Finding.problem(
+        "key.cache_seg_id",
+        media.segments().dataOffset(segment),
+        Integer.toString(segment),
+        "more than "
+            + groupKeys
+            + " keys have their data in that segment, which no writer makes; overlaps of those behind"
+            + " them are not looked for");
   }
 
   private Finding overlap(int segment, int i, int other) {

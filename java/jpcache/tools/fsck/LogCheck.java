@@ -52,7 +52,7 @@ final class LogCheck {
               if (live) {
                 generation(kset, key, at);
                 logSegment(kset, key, at, findings);
-                overlaps.count(kset.keySegment(key));
+                overlaps.count(kset, key);
               }
             });
     ahead.forEach((segment, key) -> findings.accept(behindItsKeys(segment, key)));
