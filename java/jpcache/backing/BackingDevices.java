@@ -12,9 +12,9 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.locks.LockSupport;
 import jpcache.base.DeviceLock;
 import jpcache.base.Errno;
+import jpcache.base.KernelUsers;
 import jpcache.base.Posix;
 import jpcache.base.UserException;
 
@@ -41,8 +41,6 @@ public final class BackingDevices {
       List.of(0x01021994L /* tmpfs */, 0x858458F6L /* ramfs */);
 
   private static final int DEFAULT_GRANULE_BYTES = 4096;
-  private static final int CLAIM_ATTEMPTS = 20;
-  private static final long CLAIM_PAUSE_NANOS = 5_000_000;
 
   private final String path;
   private final String name;
@@ -159,14 +157,7 @@ public final class BackingDevices {
 
   private void refuseKernelUsers(FileStatus status) {
     if (status.blockDevice()) {
-      List<String> holders = KernelUsers.holders(status.deviceNumber());
-      if (!holders.isEmpty()) {
-        throw new UserException(
-            name
-                + ": is in use: it is part of "
-                + String.join(", ", holders)
-                + "; open that instead");
-      }
+      KernelUsers.refuseHolders(name, status.deviceNumber());
     } else {
       Optional<String> loop = KernelUsers.loopOver(Path.of(path), options.readOnly());
       if (loop.isPresent()) {
@@ -181,19 +172,7 @@ public final class BackingDevices {
   /** Opens a block device with O_DIRECT and has the kernel say that it is nobody else's. */
   private int claim(int found, FileStatus status) {
     int flags = access | Posix.O_DIRECT;
-    int claimed = reopen(found, flags | Posix.O_EXCL);
-    // Another reader may be asking just now, see below; a writer of ours would hold the lock.
-    for (int i = 1; claimed == -Errno.EBUSY && options.readOnly() && i < CLAIM_ATTEMPTS; i++) {
-      LockSupport.parkNanos(CLAIM_PAUSE_NANOS);
-      claimed = reopen(found, flags | Posix.O_EXCL);
-    }
-    if (claimed == -Errno.EBUSY) {
-      String user =
-          KernelUsers.mountPoint(status.deviceNumber())
-              .map(at -> "it is mounted on " + at)
-              .orElse("a mount (of a partition of it, too), swap or another driver has it");
-      throw new UserException(name + ": is in use: " + user);
-    }
+    int claimed = KernelUsers.claim(name, found, status.deviceNumber(), flags, options.readOnly());
     if (claimed < 0) {
       throw cannotOpen(-claimed);
     }

@@ -7,6 +7,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import jpcache.base.Errno;
+import jpcache.base.KernelUsers;
 import jpcache.base.Posix;
 import jpcache.base.UserException;
 
@@ -14,8 +15,11 @@ import jpcache.base.UserException;
  * A file or device that holds media, open and recognised: the descriptor, what it is, its size.
  *
  * <p>Owns the descriptor; everything else about it (locks, mappings) is its users'.
+ *
+ * @param deviceNumber how /sys calls a device: 259:0
  */
-record OpenMedia(String name, int fd, Type type, long sizeBytes) implements AutoCloseable {
+record OpenMedia(String name, int fd, Type type, long sizeBytes, String deviceNumber)
+    implements AutoCloseable {
   enum Type {
     FILE,
     /** A character device that maps persistent memory directly (devdax). */
@@ -71,25 +75,23 @@ record OpenMedia(String name, int fd, Type type, long sizeBytes) implements Auto
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment stat = arena.allocate(Statx.BYTES, 8);
       check(name, Posix.statx(fd, Statx.BASIC_STATS, stat.address()));
+      String deviceNumber =
+          stat.get(ValueLayout.JAVA_INT, Statx.RDEV_MAJOR)
+              + ":"
+              + stat.get(ValueLayout.JAVA_INT, Statx.RDEV_MINOR);
       int mode = Short.toUnsignedInt(stat.get(ValueLayout.JAVA_SHORT, Statx.MODE));
       return switch (mode & S_IFMT) {
         case S_IFREG ->
-            new OpenMedia(name, fd, Type.FILE, stat.get(ValueLayout.JAVA_LONG, Statx.SIZE));
+            new OpenMedia(
+                name, fd, Type.FILE, stat.get(ValueLayout.JAVA_LONG, Statx.SIZE), deviceNumber);
         case S_IFBLK -> {
           MemorySegment size = arena.allocate(ValueLayout.JAVA_LONG);
           check(name, Posix.ioctl(fd, BLKGETSIZE64, size.address()));
-          yield new OpenMedia(name, fd, Type.BLOCK, size.get(ValueLayout.JAVA_LONG, 0));
+          yield new OpenMedia(
+              name, fd, Type.BLOCK, size.get(ValueLayout.JAVA_LONG, 0), deviceNumber);
         }
         case S_IFCHR ->
-            new OpenMedia(
-                name,
-                fd,
-                Type.DEVDAX,
-                devdaxBytes(
-                    name,
-                    stat.get(ValueLayout.JAVA_INT, Statx.RDEV_MAJOR)
-                        + ":"
-                        + stat.get(ValueLayout.JAVA_INT, Statx.RDEV_MINOR)));
+            new OpenMedia(name, fd, Type.DEVDAX, devdaxBytes(name, deviceNumber), deviceNumber);
         case S_IFDIR -> throw unsuitable(name, "a directory");
         default -> throw unsuitable(name, "a pipe or a socket");
       };
@@ -139,6 +141,24 @@ record OpenMedia(String name, int fd, Type type, long sizeBytes) implements Auto
       MemorySegment statfs = arena.allocate(128, 8);
       return Posix.fstatfs(fd, statfs.address()) < 0 ? -1 : statfs.get(ValueLayout.JAVA_LONG, at);
     }
+  }
+
+  /**
+   * Has the kernel say that a block device is nobody else's: locks keep neither device mapper nor
+   * mounts off it.
+   *
+   * @param flags access mode of open(2)
+   * @param patient see {@link KernelUsers#claim}
+   * @return a descriptor that keeps them off while it is open
+   * @throws UserException if somebody has it
+   */
+  int claim(int flags, boolean patient) {
+    KernelUsers.refuseHolders(name, deviceNumber);
+    int claimed = KernelUsers.claim(name, fd, deviceNumber, flags, patient);
+    if (claimed < 0) {
+      throw new UserException(name + ": cannot be opened: " + Errno.text(-claimed));
+    }
+    return claimed;
   }
 
   /** A path that leads to this very file, whatever has become of its name. */

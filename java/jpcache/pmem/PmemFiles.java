@@ -15,10 +15,10 @@ import org.jspecify.annotations.Nullable;
  * Opens and creates persistent regions for writing: files on fsdax, devdax devices, and files on
  * tmpfs that stand in for them.
  *
- * <p>The region is this process's alone ({@link DeviceLock}), and all space is allocated before it is
- * stored to: a store that finds none left would be a SIGBUS inside libpmem, the end of the process.
- * It is mapped through the locked descriptor, so that the file that is locked is the file that is
- * written.
+ * <p>The region is this process's alone ({@link DeviceLock}), and all space is allocated before it
+ * is stored to: a store that finds none left would be a SIGBUS inside libpmem, the end of the
+ * process. It is mapped through the locked descriptor, so that the file that is locked is the file
+ * that is written.
  *
  * <p><b>Emulation.</b> libpmem takes tmpfs for ordinary memory unless PMEM_IS_PMEM_FORCE=1 stands
  * in the environment at the moment it is loaded. Nothing on tmpfs survives a power cut anyway, so
@@ -85,15 +85,15 @@ public final class PmemFiles {
    * else may have any part, mounts and other drivers included. They are mapped through the page
    * cache, and every store goes through the kernel.
    *
-   * <p>Of a file only what is stored to is allocated, as it is stored to ({@link AllocatingRegion}):
-   * tools write a little metadata, and a sparse image may not fit where it lies.
+   * <p>Of a file only what is stored to is allocated, as it is stored to ({@link
+   * AllocatingRegion}): tools write a little metadata, and a sparse image may not fit where it
+   * lies.
    *
    * @param binding null for the fastest that works
    * @throws UserException if it is missing, in use, empty or of a wrong kind
    */
   public static PmemRegion openOffline(String path, @Nullable PmemBinding binding) {
-    // For a block device O_EXCL asks for a claim; for anything that exists it means nothing.
-    OpenMedia media = OpenMedia.open(path, Posix.O_RDWR | Posix.O_EXCL);
+    OpenMedia media = OpenMedia.open(path, Posix.O_RDWR);
     if (media.type() != OpenMedia.Type.BLOCK) {
       PmemRegion region = lockAndMap(media, binding);
       return media.type() == OpenMedia.Type.FILE
@@ -110,18 +110,27 @@ public final class PmemFiles {
   }
 
   private static PmemRegion mapBlockDevice(OpenMedia media, @Nullable PmemBinding binding) {
-    Libpmem libpmem = binding == null ? PmemBinding.loadFastest() : binding.load();
-    int protection = Posix.PROT_READ | Posix.PROT_WRITE;
-    long address = Posix.mmap(media.sizeBytes(), protection, Posix.MAP_SHARED, media.fd(), 0);
-    if (address < 0) {
-      throw new UserException(media.name() + ": cannot be mapped: " + Errno.text((int) -address));
+    int claim = media.claim(Posix.O_RDWR, false);
+    try {
+      Libpmem libpmem = binding == null ? PmemBinding.loadFastest() : binding.load();
+      int protection = Posix.PROT_READ | Posix.PROT_WRITE;
+      long address = Posix.mmap(media.sizeBytes(), protection, Posix.MAP_SHARED, media.fd(), 0);
+      if (address < 0) {
+        throw new UserException(media.name() + ": cannot be mapped: " + Errno.text((int) -address));
+      }
+      return new LibpmemRegion(
+          media.name(),
+          PmemRegion.Kind.NOT_PMEM,
+          libpmem,
+          new Libpmem.Mapping(address, media.sizeBytes(), false),
+          () -> {
+            Posix.close(claim);
+            media.close();
+          });
+    } catch (RuntimeException e) {
+      Posix.close(claim);
+      throw e;
     }
-    return new LibpmemRegion(
-        media.name(),
-        PmemRegion.Kind.NOT_PMEM,
-        libpmem,
-        new Libpmem.Mapping(address, media.sizeBytes(), false),
-        media::close);
   }
 
   /**

@@ -12,8 +12,9 @@ import jpcache.base.UserException;
  * devdax device or a block device.
  *
  * <p>Needs no libpmem and no right to write. Holds a shared lock: tools may look together, but not
- * while somebody writes. Read it through {@link PmemReads}: an error of the device below surfaces
- * as a fault of the memory.
+ * while somebody writes. A block device that the kernel itself uses (device mapper, a mount) is
+ * refused when it is opened; afterwards a reader does not keep the kernel off. Read it through
+ * {@link PmemReads}: an error of the device below surfaces as a fault of the memory.
  *
  * <p>The view is never closed but invalid after {@link #close}, as {@link PmemRegion#view}.
  */
@@ -36,6 +37,9 @@ public final class ReadOnlyMapping implements AutoCloseable {
     OpenMedia media = OpenMedia.open(path, Posix.O_RDONLY);
     try {
       DeviceLock.shared(media.fd(), path);
+      if (media.type() == OpenMedia.Type.BLOCK) {
+        Posix.close(media.claim(Posix.O_RDONLY, true)); // other readers are to come in, too
+      }
       if (media.sizeBytes() == 0) {
         throw new UserException(path + ": is empty");
       }

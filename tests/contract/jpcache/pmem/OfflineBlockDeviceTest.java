@@ -11,6 +11,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import jpcache.base.UserException;
 import jpcache.support.ShmDirectory;
@@ -21,7 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A block device as the kernel has it below a cache; a loop device stands in for /dev/pmem0. */
 class OfflineBlockDeviceTest {
-  private static final long SIZE_BYTES = 4 << 20;
+  private static final long SIZE_BYTES = 8 << 20;
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;
@@ -76,6 +77,37 @@ class OfflineBlockDeviceTest {
       assertTrue(String.valueOf(e.getMessage()).startsWith(device + ": "), e::toString);
     }
     PmemFiles.openOffline(device, null).close();
+  }
+
+  @Test
+  void aMountedOneIsRefusedWhetherItIsToBeWrittenOrRead() throws Exception {
+    Path at = Files.createDirectory(shm.resolve("mounted"));
+    run("mkfs.ext4", "-q", device);
+    String said = run("mount", device, at.toString());
+    assumeTrue(said.isEmpty(), () -> "no mounts here: " + said);
+    try {
+      String refusal = device + ": is in use: it is mounted on " + at;
+      assertEquals(refusal, refused(() -> ReadOnlyMapping.open(device)));
+      assertEquals(refusal, refused(() -> PmemFiles.openOffline(device, null)));
+    } finally {
+      run("umount", at.toString());
+    }
+    ReadOnlyMapping.open(device).close();
+  }
+
+  @Test
+  void readersLookTogetherButNotBesideAWriter() {
+    try (ReadOnlyMapping first = ReadOnlyMapping.open(device)) {
+      ReadOnlyMapping.open(first.name()).close();
+      assertTrue(refused(() -> PmemFiles.openOffline(device, null)).contains("is in use by"));
+    }
+    try (PmemRegion region = PmemFiles.openOffline(device, null)) {
+      assertTrue(refused(() -> ReadOnlyMapping.open(region.name())).contains("is in use by"));
+    }
+  }
+
+  private static String refused(Runnable opening) {
+    return String.valueOf(assertThrows(UserException.class, opening::run).getMessage());
   }
 
   private static String run(String... command) throws IOException, InterruptedException {
