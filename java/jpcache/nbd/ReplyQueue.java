@@ -364,8 +364,8 @@ final class ReplyQueue implements AutoCloseable {
         return;
       }
       unsent.sent(n);
-      if (n < wanted) {
-        return; // the socket is full
+      if (n < wanted || wanted == 0) {
+        return; // the socket is full; the rest may be the transport's
       }
     }
   }

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
  * TLS over a connection.
  *
  * <p>Memory: what has arrived and was not decrypted ({@link #IN_BYTES}), what is encrypted and on
- * its way out (about {@link #OUT_BYTES}, since no more is taken while so much is pending, and no
- * more is received while the client does not read what receiving has to answer), and a few records
+ * its way out (about twice {@link #OUT_BYTES}, since no more is taken while so much is pending, and
+ * {@link #ANSWER_BYTES} that receiving has to answer: then no more is received), and a few records
  * in the engine.
  *
  * <p>The lock guards the engine and what goes out, since one thread may send while the connection's
@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
 final class TlsTransport implements Transport {
   private static final int IN_BYTES = 64 << 10;
   private static final int OUT_BYTES = 128 << 10;
+  private static final int ANSWER_BYTES = 64 << 10;
   private static final int PART_BYTES = TlsEngine.MAX_PART_BYTES;
   private static final int OUT_OFFSET = 128; // behind struct msghdr and its one part
   private static final int NATIVE_BYTES = OUT_OFFSET + OUT_BYTES + IN_BYTES;
@@ -223,7 +224,8 @@ final class TlsTransport implements Transport {
         }
       }
       unsent = brokenBy == 0 && (outStart < outEnd || engine.pending() > 0);
-      clogged = brokenBy == 0 && engine.pending() >= OUT_BYTES;
+      // Replies alone never come to that: who has not read them may still send.
+      clogged = brokenBy == 0 && engine.pending() >= OUT_BYTES + ANSWER_BYTES;
     } finally {
       lock.unlock();
     }

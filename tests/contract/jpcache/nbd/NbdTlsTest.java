@@ -3,6 +3,7 @@ package jpcache.nbd;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -10,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -245,26 +247,33 @@ class NbdTlsTest {
     }
   }
 
-  /** Its replies pile up to their limit and its records behind them, and others are served. */
-  @Test
-  void aClientThatNeverReadsHoldsNobodyUp() throws IOException {
+  /**
+   * Its replies pile up to their limit and its records behind them, or TLS takes all of them:
+   * others are served, and the server ends.
+   */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 64})
+  void aClientThatNeverReadsHoldsNobodyUp(int reads) throws IOException {
     try (ServedMemory served =
             ServedMemory.start(
                 new MemoryBlockDevice(16 * MIB),
                 options ->
                     options
                         .withReplyBytes(MIB)
+                        .withStopTimeoutMs(1000)
                         .withListening(options.listening().withTls(TlsPolicy.ON, keys)));
         NbdClient deaf = served.unix().hello().startTls(psk());
         NbdClient other = served.unix().hello().startTls(x509())) {
       for (NbdClient client : List.of(deaf, other)) {
         NbdClient.exportInfo(client.option(NbdClient.OPT_GO, NbdClient.infoRequest("", 3)));
       }
-      for (int i = 0; i < 64; i++) {
+      for (int i = 0; i < reads; i++) {
         deaf.sendRead(0, 256 << 10);
       }
       other.write(0, new byte[MIB]);
       assertEquals(MIB, other.read(0, MIB).length);
+      assertTimeoutPreemptively(
+          Duration.ofSeconds(10), () -> assertTrue(served.server.stop(), "in time"));
     }
   }
 }
