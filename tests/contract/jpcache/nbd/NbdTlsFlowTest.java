@@ -2,12 +2,15 @@ package jpcache.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HexFormat;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
 import jpcache.block.MemoryBlockDevice;
 import jpcache.tls.ClientCertificates;
@@ -96,6 +99,47 @@ class NbdTlsFlowTest {
         NbdClient other = go(served.unix(), psk())) {
       deaf.sendRead(0, 256 << 10);
       assertTimeoutPreemptively(SOON, () -> assertEquals(512, other.read(0, 512).length));
+    }
+  }
+
+  // ---- Who does not pause ------------------------------------------------------------------
+
+  /** What is sent for the sake of old middleboxes, and means nothing. */
+  private static final byte[] CHANGE_CIPHER_SPEC = {20, 3, 3, 0, 1, 1};
+
+  private final AtomicLong flooded = new AtomicLong();
+
+  /** Sends many of those in the middle of the handshake, until the server closes the connection. */
+  private Thread flood(NbdClient client) throws IOException {
+    client.hello().option(NbdClient.OPT_STARTTLS, new byte[0]);
+    client.raw().write(ByteBuffer.wrap(psk().take()));
+    client.raw().read(ByteBuffer.allocate(1)); // its answer: from here on they are allowed
+    ByteBuffer many = ByteBuffer.allocateDirect(50_000 * CHANGE_CIPHER_SPEC.length);
+    while (many.hasRemaining()) {
+      many.put(CHANGE_CIPHER_SPEC);
+    }
+    Thread flood =
+        Thread.ofPlatform()
+            .start(() -> {
+              try {
+                while (true) {
+                  flooded.addAndGet(client.raw().write(many.hasRemaining() ? many : many.rewind()));
+                }
+              } catch (IOException e) {
+                // The end.
+              }
+            });
+    ServedMemory.eventually("more than the socket takes", () -> flooded.get() > MIB);
+    return flood;
+  }
+
+  @Test
+  void recordsThatMeanNothingDoNotHoldUpTheStop() throws IOException, InterruptedException {
+    try (ServedMemory served = serve();
+        NbdClient client = served.unix()) {
+      Thread flood = flood(client);
+      assertTrue(served.server.stop(), "in time");
+      assertTrue(flood.join(SOON), "closed");
     }
   }
 }

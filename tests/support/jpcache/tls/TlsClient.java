@@ -20,6 +20,7 @@ import javax.net.ssl.TrustManagerFactory;
 import org.bouncycastle.tls.AbstractTlsClient;
 import org.bouncycastle.tls.BasicTlsPSKExternal;
 import org.bouncycastle.tls.CipherSuite;
+import org.bouncycastle.tls.ContentType;
 import org.bouncycastle.tls.ProtocolVersion;
 import org.bouncycastle.tls.TlsAuthentication;
 import org.bouncycastle.tls.TlsClientProtocol;
@@ -35,7 +36,7 @@ public interface TlsClient {
   /** What is to be sent to the server. */
   byte[] take() throws IOException;
 
-  /** Encrypts; only once {@link #established}. */
+  /** Encrypts; only once {@link #established}. With a pre-shared key, nothing is a record, too. */
   void write(byte[] plaintext) throws IOException;
 
   /** Plaintext that has arrived since the last call. */
@@ -174,7 +175,13 @@ public interface TlsClient {
 
   /** Over Bouncy Castle, since the JDK knows no such keys. */
   final class Psk implements TlsClient {
-    private final TlsClientProtocol protocol = new TlsClientProtocol();
+    private static final class Protocol extends TlsClientProtocol {
+      void writeNothing() throws IOException {
+        safeWriteRecord(ContentType.application_data, new byte[0], 0, 0);
+      }
+    }
+
+    private final Protocol protocol = new Protocol();
     private boolean established;
 
     private Psk(String user, byte[] key) {
@@ -234,6 +241,9 @@ public interface TlsClient {
 
     @Override
     public void write(byte[] plaintext) throws IOException {
+      if (plaintext.length == 0) {
+        protocol.writeNothing();
+      }
       protocol.writeApplicationData(plaintext, 0, plaintext.length);
     }
 
