@@ -2,6 +2,7 @@ package jpcache.tls;
 
 import java.io.IOException;
 import java.util.Objects;
+import org.bouncycastle.tls.AlertDescription;
 import org.bouncycastle.tls.TlsServerProtocol;
 
 /**
@@ -22,8 +23,32 @@ public final class TlsEngine {
   /** The most to {@link #offer} or {@link #write} at once: what a record carries. */
   public static final int MAX_PART_BYTES = 16 << 10;
 
+  /**
+   * A client that closes its direction may still read: TLS 1.3 lets it. (Bouncy Castle would close
+   * both.)
+   */
+  private final class Protocol extends TlsServerProtocol {
+    @Override
+    protected void handleAlertWarningMessage(short description) throws IOException {
+      if (description == AlertDescription.close_notify && established()) {
+        ended = true;
+      } else {
+        super.handleAlertWarningMessage(description);
+      }
+    }
+
+    /** What comes behind the end counts for nothing. */
+    @Override
+    protected void processRecord(short type, byte[] bytes, int offset, int length)
+        throws IOException {
+      if (!ended) {
+        super.processRecord(type, bytes, offset, length);
+      }
+    }
+  }
+
   private final HandshakeRules rules;
-  private final TlsServerProtocol protocol = new TlsServerProtocol();
+  private final Protocol protocol = new Protocol();
   private boolean ended;
   private String failure = "";
 
@@ -67,7 +92,7 @@ public final class TlsEngine {
     }
     try {
       protocol.offerInput(bytes, 0, length);
-      ended = protocol.isClosed();
+      ended |= protocol.isClosed();
     } catch (IOException e) {
       fail(e);
     }
@@ -91,12 +116,13 @@ public final class TlsEngine {
   }
 
   /**
-   * Encrypts for the client. Only when {@link #established}.
+   * Encrypts for the client, also when that has ended its own direction. Only when {@link
+   * #established}.
    *
-   * @return false if the session has ended
+   * @return false if the session has failed, or was closed here
    */
   public boolean write(byte[] plaintext, int offset, int length) {
-    if (ended) {
+    if (protocol.isClosed()) {
       return false;
     }
     try {
@@ -118,10 +144,10 @@ public final class TlsEngine {
     return protocol.readOutput(into, offset, length);
   }
 
-  /** Nothing more is written: what is pending then tells the client so. */
+  /** Nothing more is written or taken: what is pending then tells the client so. */
   public void close() {
-    if (!ended) {
-      ended = true;
+    ended = true;
+    if (!protocol.isClosed()) {
       try {
         protocol.close();
       } catch (IOException e) {

@@ -18,6 +18,7 @@ import javax.net.ssl.SSLEngineResult.HandshakeStatus;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.TrustManagerFactory;
 import org.bouncycastle.tls.AbstractTlsClient;
+import org.bouncycastle.tls.AlertDescription;
 import org.bouncycastle.tls.BasicTlsPSKExternal;
 import org.bouncycastle.tls.CipherSuite;
 import org.bouncycastle.tls.ContentType;
@@ -44,7 +45,7 @@ public interface TlsClient {
 
   boolean established();
 
-  /** Says that nothing more will be written. */
+  /** Says that nothing more will be written; what comes can still be read. */
   void close() throws IOException;
 
   /** A client with certificates: the JDK's own TLS. */
@@ -179,6 +180,11 @@ public interface TlsClient {
       void writeNothing() throws IOException {
         safeWriteRecord(ContentType.application_data, new byte[0], 0, 0);
       }
+
+      /** Its own close would also take no more. */
+      void closeOutput() throws IOException {
+        raiseAlertWarning(AlertDescription.close_notify, "the end");
+      }
     }
 
     private final Protocol protocol = new Protocol();
@@ -261,7 +267,7 @@ public interface TlsClient {
 
     @Override
     public void close() throws IOException {
-      protocol.close();
+      protocol.closeOutput();
     }
   }
 }

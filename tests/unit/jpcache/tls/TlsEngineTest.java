@@ -1,5 +1,6 @@
 package jpcache.tls;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Sessions between the server's side and clients of the JDK and of Bouncy Castle, in memory. */
 class TlsEngineTest {
@@ -187,9 +189,12 @@ class TlsEngineTest {
     assertArrayEquals(data, read.toByteArray(), "seed " + seed);
   }
 
-  @Test
-  void aSessionThatTheClientClosesHasEndedButNotFailed() throws IOException {
-    TlsTalk talk = new TlsTalk(keys(ClientCertificates.IGNORED), TlsClient.psk("alice", KEY));
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aSessionThatTheClientClosesHasEndedButNotFailedAndCanBeWrittenTo(boolean psk)
+      throws IOException {
+    TlsClient client = psk ? TlsClient.psk("alice", KEY) : x509(null);
+    TlsTalk talk = new TlsTalk(keys(ClientCertificates.IGNORED), client);
     talk.handshake();
     byte[] closeNotify = closeNotify(talk.client);
 
@@ -197,7 +202,29 @@ class TlsEngineTest {
 
     assertTrue(talk.server.ended());
     assertEquals("", talk.server.failure());
+    assertEquals(0, talk.server.pending());
+    assertTrue(talk.server.write("late".getBytes(UTF_8), 0, 4));
+    talk.exchange();
+    assertEquals("late", new String(talk.client.read(), UTF_8));
+
+    talk.server.close();
+    assertTrue(talk.server.pending() > 0);
     assertFalse(talk.server.write(new byte[1], 0, 1));
+  }
+
+  @Test
+  void whatComesBehindTheEndOfASessionCountsForNothing() throws IOException {
+    TlsTalk talk = new TlsTalk(keys(ClientCertificates.IGNORED), TlsClient.psk("alice", KEY));
+    talk.handshake();
+    talk.client.close();
+    talk.client.write(new byte[100]);
+    byte[] both = talk.client.take();
+
+    talk.server.offer(both, both.length);
+
+    assertTrue(talk.server.ended());
+    assertEquals(0, talk.server.available());
+    assertEquals("", talk.server.failure());
   }
 
   private static byte[] closeNotify(TlsClient client) throws IOException {
