@@ -36,6 +36,7 @@ final class TlsTransport implements Transport {
   private final byte[] inPart = new byte[PART_BYTES];
   private int inStart;
   private int inEnd;
+  private boolean outputEnded;
 
   // Under the lock.
   private final ReentrantLock lock = new ReentrantLock();
@@ -62,8 +63,8 @@ final class TlsTransport implements Transport {
   @Nullable String handshake(long deadlineNanos, BooleanSupplier stopping) {
     while (!engine.established()) {
       long n = receive(0, 0);
-      if (engine.ended()) {
-        return engine.failure().isEmpty() ? "the client closed the session" : engine.failure();
+      if (!engine.failure().isEmpty()) {
+        return engine.failure();
       }
       if (engine.established()) {
         return null;
@@ -91,6 +92,9 @@ final class TlsTransport implements Transport {
 
   @Override
   public long receive(long address, int bytes) {
+    if (outputEnded) {
+      return discard();
+    }
     int got = 0;
     // Records without plaintext may come without end: their client is left now and then, too.
     int receives = 1 + bytes / IN_BYTES;
@@ -123,6 +127,15 @@ final class TlsTransport implements Transport {
     inStart = 0;
     inEnd = (int) Math.max(0, arrived);
     return arrived;
+  }
+
+  /** After the end of the output nobody wants what comes, but the socket must not keep it. */
+  private long discard() {
+    if (unsent) {
+      sendEnd();
+    }
+    long arrived = below.receive(in, IN_BYTES);
+    return arrived > 0 ? -Errno.EAGAIN : arrived;
   }
 
   /** Moves plaintext that is there into place. */
@@ -272,6 +285,9 @@ final class TlsTransport implements Transport {
 
   @Override
   public int await(int events, int timeoutMs) {
+    if (outputEnded) {
+      return below.await(unsent ? events | Sockets.POLLOUT : events, timeoutMs);
+    }
     boolean buffered = (events & Sockets.POLLIN) != 0 && (inStart < inEnd || plaintextWaits());
     int polled = clogged ? (events & ~Sockets.POLLIN) | Sockets.POLLOUT : events;
     int ready = below.await(polled, buffered ? 0 : timeoutMs);
@@ -294,14 +310,22 @@ final class TlsTransport implements Transport {
 
   @Override
   public void endOutput() {
+    outputEnded = true;
     lock.lock();
     try {
       engine.close();
-      flush();
     } finally {
       lock.unlock();
     }
-    below.endOutput();
+    sendEnd();
+  }
+
+  /** The end of the session, and then that of the connection: without the first it would be cut. */
+  private void sendEnd() {
+    flush();
+    if (!unsent) {
+      below.endOutput();
+    }
   }
 
   /** Gives back what this class has, and leaves the connection below open. */

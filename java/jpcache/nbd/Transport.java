@@ -50,7 +50,10 @@ interface Transport extends AutoCloseable {
    */
   int await(int events, int timeoutMs);
 
-  /** No more is sent: the client sees the end after what it was sent. Never waits. */
+  /**
+   * No more is sent: the client sees the end after what it was sent. Never waits. What is received
+   * from now on may be thrown away.
+   */
   void endOutput();
 
   @Override

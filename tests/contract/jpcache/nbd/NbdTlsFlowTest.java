@@ -1,9 +1,11 @@
 package jpcache.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -22,6 +24,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Clients over TLS that do not read, or do not pause, and how their connections end. */
 class NbdTlsFlowTest {
@@ -140,6 +143,55 @@ class NbdTlsFlowTest {
       Thread flood = flood(client);
       assertTrue(served.server.stop(), "in time");
       assertTrue(flood.join(SOON), "closed");
+    }
+  }
+
+  // ---- The end -----------------------------------------------------------------------------
+
+  /** Reads, what ends them, and so many bytes more, as one piece of plaintext. */
+  private static ByteBuffer readsAndDisc(NbdClient client, int reads, int bytes, int more) {
+    ByteBuffer batch = ByteBuffer.allocate(8192 + more);
+    for (int i = 0; i < reads; i++) {
+      client.expectRead(i, bytes);
+      batch.put(NbdClient.request(NbdClient.READ, 0, i, 0, bytes, new byte[0]));
+    }
+    batch.put(NbdClient.request(NbdClient.DISC, 0, reads, 0, 0, new byte[0]));
+    return batch.put(new byte[more]).flip();
+  }
+
+  private static void mustBeAnswered(NbdClient client, int reads) throws IOException {
+    for (int i = 0; i < reads; i++) {
+      assertEquals(0, client.receive().error());
+    }
+    assertThrows(EOFException.class, client::receive);
+  }
+
+  /** To close a socket with bytes unread would reset it, and its client lose what is on its way. */
+  @Test
+  void bytesBehindTheEndDoNotCostTheClientItsReplies() throws IOException {
+    try (ServedMemory served = serve();
+        NbdClient client = go(served.tcp(), psk())) {
+      client.send(readsAndDisc(client, 8, 32 << 10, MIB));
+      ServedMemory.eventually("that the server closes", () -> served.server.connections() == 0);
+      mustBeAnswered(client, 8);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aClientThatClosesItsDirectionOfTheSessionStillGetsAllReplies(boolean later)
+      throws IOException {
+    device.missWhen((offset, length) -> later);
+    TlsClient tls = TlsClient.x509(authority.certificate(), null);
+    try (ServedMemory served = serve();
+        NbdClient client = go(served.tcp(), tls)) {
+      ByteBuffer batch = readsAndDisc(client, 16, 64 << 10, 0);
+      byte[] plain = new byte[batch.remaining()];
+      batch.get(plain);
+      tls.write(plain);
+      tls.close();
+      client.raw().write(ByteBuffer.wrap(tls.take()));
+      mustBeAnswered(client, 16);
     }
   }
 }

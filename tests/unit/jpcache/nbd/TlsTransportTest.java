@@ -1,6 +1,7 @@
 package jpcache.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -17,6 +18,7 @@ import jpcache.tls.TlsEngine;
 import jpcache.tls.TlsKeys;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -34,6 +36,8 @@ class TlsTransportTest {
     final ArrayDeque<byte[]> arriving = new ArrayDeque<>();
     Callable<byte[]> endless = () -> new byte[0];
     boolean deaf;
+    boolean full;
+    boolean outputEnded;
     int receives;
 
     @Override
@@ -55,6 +59,9 @@ class TlsTransportTest {
 
     @Override
     public long send(long message) {
+      if (full) {
+        return -Errno.EAGAIN;
+      }
       long part = NativeMemory.hostLong(message + Sockets.MESSAGE_PARTS);
       byte[] bytes = new byte[(int) NativeMemory.hostLong(part + Long.BYTES)];
       NativeMemory.copy(NativeMemory.hostLong(part), bytes, 0, bytes.length);
@@ -97,7 +104,9 @@ class TlsTransportTest {
     }
 
     @Override
-    public void endOutput() {}
+    public void endOutput() {
+      outputEnded = true;
+    }
 
     @Override
     public void close() {
@@ -161,5 +170,19 @@ class TlsTransportTest {
     });
 
     assertEquals(-Errno.EAGAIN, transport.receive(memory, room));
+  }
+
+  @Test
+  void theConnectionEndsOnlyBehindTheEndOfTheSession() {
+    handshake();
+    below.full = true;
+    transport.endOutput();
+    assertEquals(-Errno.EAGAIN, transport.receive(memory, ROOM));
+    assertFalse(below.outputEnded);
+
+    below.full = false;
+    assertEquals(-Errno.EAGAIN, transport.receive(memory, ROOM));
+    assertTrue(below.outputEnded);
+    assertFalse(transport.hasUnsent());
   }
 }
