@@ -113,7 +113,8 @@ final class ClientTrust {
     return new Refusal(who + ": " + failure.getMessage(), AlertDescription.bad_certificate);
   }
 
+  /** The subject, as the log may show it: also somebody else's authority may have signed it. */
   static String name(X509Certificate certificate) {
-    return certificate.getSubjectX500Principal().getName();
+    return LogText.name(certificate.getSubjectX500Principal().getName());
   }
 }

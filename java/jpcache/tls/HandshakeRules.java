@@ -53,7 +53,6 @@ final class HandshakeRules extends AbstractTlsServer {
   };
 
   private static final int MAX_CHAIN = 10;
-  private static final int MAX_NAME_SHOWN = 64;
 
   private final TlsKeys keys;
   private String peer = "a client without a certificate";
@@ -130,8 +129,7 @@ final class HandshakeRules extends AbstractTlsServer {
   }
 
   private static String shown(byte[] name) {
-    String text = new String(name, StandardCharsets.UTF_8).replaceAll("\\p{Cntrl}", "?");
-    return text.length() <= MAX_NAME_SHOWN ? text : text.substring(0, MAX_NAME_SHOWN) + "...";
+    return LogText.name(new String(name, StandardCharsets.UTF_8));
   }
 
   // ---- Certificates ------------------------------------------------------------------------

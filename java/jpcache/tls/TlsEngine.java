@@ -101,8 +101,9 @@ public final class TlsEngine {
   private void fail(IOException e) {
     ended = true;
     failure =
-        Objects.requireNonNullElse(
-            rules.failure(), Objects.requireNonNullElse(e.getMessage(), e.toString()));
+        LogText.reason(
+            Objects.requireNonNullElse(
+                rules.failure(), Objects.requireNonNullElse(e.getMessage(), e.toString())));
   }
 
   /** Plaintext that has arrived. */

@@ -132,6 +132,34 @@ class TlsEngineTest {
         new TlsTalk(keys(clients), x509(other.issue("stranger"))).mustFail());
   }
 
+  @ParameterizedTest
+  @EnumSource(
+      value = ClientCertificates.class,
+      names = {"OPTIONAL", "REQUIRED"})
+  void aNameCannotMoveTheCursorOrFillTheLog(ClientCertificates clients) throws IOException {
+    String nasty = "a\nWARNING b\u001b[2J\u009b2J\u202e\u2028" + "c".repeat(1000);
+
+    TestAuthority.Identity stranger = new TestAuthority("authority").issue(nasty);
+    mustBePrintable(new TlsTalk(keys(clients), x509(stranger)).mustFail());
+
+    Instant end = Instant.parse("2020-02-02T02:02:02Z");
+    TestAuthority.Identity old = authority.issue(nasty, "EC", 256, end);
+    mustBePrintable(new TlsTalk(keys(clients), x509(old)).mustFail());
+
+    TlsTalk known = new TlsTalk(keys(clients), x509(authority.issue(nasty)));
+    known.handshake();
+    mustBePrintable(known.server.peer());
+
+    TlsKeys alone = TlsKeys.load(null, psk, ClientCertificates.IGNORED);
+    mustBePrintable(new TlsTalk(alone, TlsClient.psk(nasty, KEY)).mustFail());
+  }
+
+  private static void mustBePrintable(String text) {
+    assertTrue(text.contains("a?WARNING b?[2J?2J??ccc"), text);
+    assertTrue(text.length() < 300, text);
+    assertTrue(text.matches("[\\x20-\\x7e]+"), text);
+  }
+
   @Test
   void aCertificateOfAnAuthorityOfAnotherNameIsForeign() {
     TestAuthority.Identity stranger = new TestAuthority("other").issue("stranger");
