@@ -110,7 +110,7 @@ final class Connection {
   private @Nullable Session negotiate(
       Handshake handshake, OptionReplies answers, ReceiveBuffer received, long deadline) {
     Handshake.Phase phase = Handshake.Phase.CLIENT_FLAGS;
-    while (transport.sendAll(answers.take(), deadline)) {
+    while (transport.sendAll(answers.take(), deadline, state::stopping)) {
       if (phase == Handshake.Phase.TRANSMISSION) {
         return handshake.session();
       }
@@ -143,7 +143,7 @@ final class Connection {
   /** Waits until more has arrived; false if that is not going to happen. */
   private boolean receiveMore(ReceiveBuffer received, long deadline) {
     received.makeRoomFor(NbdProtocol.OPTION_HEADER_BYTES + Handshake.MAX_OPTION_BYTES);
-    while (true) {
+    while (!state.stoppingLongerThan(Transmission.REFUSE_MS)) {
       long n = transport.receive(received.writeAddress(), received.room());
       if (n > 0) {
         received.received((int) n);
@@ -159,6 +159,7 @@ final class Connection {
         return false;
       }
     }
+    return false;
   }
 
   // ---- Transmission and end ----------------------------------------------------------------

@@ -35,7 +35,7 @@ final class Transmission {
   private static final int QUIET_MS = 20;
 
   /** While stopping: so long requests are refused politely, then they are not read any more. */
-  private static final int REFUSE_MS = 1000;
+  static final int REFUSE_MS = 1000;
 
   /** While polling, between two looks. */
   private static final long LOOK_NANOS = 1000;

@@ -1,5 +1,6 @@
 package jpcache.nbd;
 
+import java.util.function.BooleanSupplier;
 import jpcache.base.Errno;
 
 /**
@@ -62,9 +63,10 @@ interface Transport extends AutoCloseable {
   /**
    * Sends bytes whole, waiting where need be: for negotiation, where there is nothing else to do.
    *
+   * @param stopping ends the wait for the client, too
    * @return false if the client is gone or did not take them until {@code deadlineNanos}
    */
-  default boolean sendAll(byte[] bytes, long deadlineNanos) {
+  default boolean sendAll(byte[] bytes, long deadlineNanos, BooleanSupplier stopping) {
     if (bytes.length == 0 && !hasUnsent()) {
       return true;
     }
@@ -89,7 +91,7 @@ interface Transport extends AutoCloseable {
           return true;
         }
         int leftMs = millisUntil(deadlineNanos);
-        if (leftMs <= 0) {
+        if (leftMs <= 0 || stopping.getAsBoolean()) {
           return false;
         }
         await(Sockets.POLLOUT, leftMs);

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -19,11 +20,14 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 import jpcache.base.Errno;
 import jpcache.block.MemoryBlockDevice;
 import jpcache.nbd.NbdClient.Reply;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** How a server ends. */
 @Timeout(60)
@@ -155,6 +159,60 @@ class NbdServerStopTest {
       assertTrue(System.nanoTime() - begin < 1_000_000_000L);
       assertTrue(idle.closedByServer());
       assertTrue(negotiating.closedByServer());
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void doesNotWaitForANegotiationThatDoesNotRead(boolean tcp) throws IOException {
+    MemoryBlockDevice device = new MemoryBlockDevice(MIB);
+    List<Export> exports =
+        IntStream.range(0, 60)
+            .mapToObj(i -> new Export("export " + i, "x".repeat(4000), device, false))
+            .toList();
+    try (ServedMemory served = ServedMemory.start(device, options -> options, exports);
+        NbdClient client = served.client(tcp).hello()) {
+      for (int i = 0; i < 64; i++) {
+        client.sendOption(NbdClient.OPT_LIST, new byte[0]);
+      }
+      ServedMemory.eventually("the server waits", NbdServerStopTest::anAnswerWaits);
+      long begin = System.nanoTime();
+      assertTrue(served.server.stop());
+      assertTrue(System.nanoTime() - begin < 1_000_000_000L);
+    }
+  }
+
+  /** Whether a connection's thread waits until its client reads. */
+  private static boolean anAnswerWaits() {
+    return Thread.getAllStackTraces().values().stream()
+        .map(stack -> Arrays.stream(stack).map(StackTraceElement::getMethodName).toList())
+        .anyMatch(methods -> methods.contains("sendAll") && methods.contains("await"));
+  }
+
+  @Test
+  void doesNotWaitForANegotiationThatGoesOnByteByByte() throws Exception {
+    ByteBuffer options = ByteBuffer.allocate(60 * 60_016);
+    while (options.hasRemaining()) {
+      options.putLong(0x49484156454F5054L).putInt(99).putInt(60_000).put(new byte[60_000]);
+    }
+    options.rewind();
+    try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(MIB));
+        NbdClient client = served.unix().hello()) {
+      Thread slow =
+          Thread.ofPlatform()
+              .start(() -> {
+                try {
+                  while (options.hasRemaining()) {
+                    client.send(ByteBuffer.wrap(new byte[] {options.get()}));
+                  }
+                } catch (IOException e) {
+                  // The end.
+                }
+              });
+      ServedMemory.eventually("it has begun", () -> options.position() > 100);
+      assertTrue(served.server.stop());
+      slow.join();
+      assertTrue(options.hasRemaining());
     }
   }
 
