@@ -79,14 +79,18 @@ final class ListenSocket implements AutoCloseable {
   public void close() {
     Posix.close(fd);
     if (address.socketPath() != null && inode != null) {
-      Path path = Path.of(address.socketPath());
-      try {
-        if (inode.equals(unixAttribute(path, "ino"))) {
-          Files.deleteIfExists(path);
-        }
-      } catch (IOException e) {
-        // Somebody else removed or replaced it.
+      remove(Path.of(address.socketPath()), inode);
+    }
+  }
+
+  /** Removes a socket's file, if it is still the one that was made here as far as that is known. */
+  private static void remove(Path path, @Nullable Object inode) {
+    try {
+      if (inode == null || inode.equals(unixAttribute(path, "ino"))) {
+        Files.deleteIfExists(path);
       }
+    } catch (IOException e) {
+      // Somebody else removed or replaced it.
     }
   }
 
@@ -164,23 +168,25 @@ final class ListenSocket implements AutoCloseable {
       Posix.close(fd);
       throw cannot(uri, whyNot(error));
     }
+    Object inode = null;
+    boolean listens = false;
     try {
-      ListenSocket socket =
-          new ListenSocket(fd, NbdUri.unix(path, ""), tls, unixAttribute(file, "ino"));
-      try {
-        give(file, how);
-        error = Sockets.listen(fd, BACKLOG);
-        if (error < 0) {
-          throw cannot(uri, whyNot(error));
-        }
-        return socket;
-      } catch (IOException | RuntimeException e) {
-        socket.close();
-        throw e;
+      inode = unixAttribute(file, "ino");
+      give(file, how);
+      error = Sockets.listen(fd, BACKLOG);
+      if (error < 0) {
+        throw cannot(uri, whyNot(error));
       }
+      ListenSocket socket = new ListenSocket(fd, NbdUri.unix(path, ""), tls, inode);
+      listens = true;
+      return socket;
     } catch (IOException e) {
-      Posix.close(fd);
       throw cannot(uri, "the socket's owner and mode cannot be set: " + e);
+    } finally {
+      if (!listens) {
+        Posix.close(fd);
+        remove(file, inode);
+      }
     }
   }
 

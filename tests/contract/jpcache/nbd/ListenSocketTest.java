@@ -2,11 +2,15 @@ package jpcache.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -14,6 +18,11 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import jpcache.base.CFunction;
+import jpcache.base.Posix;
 import jpcache.base.UserException;
 import jpcache.tls.TestAuthority;
 import jpcache.tls.TlsKeys;
@@ -160,6 +169,49 @@ class ListenSocketTest {
     try (ListenSocket _ =
         ListenSocket.open(unix(), PLAIN.withSocketOwner(SocketOwner.parse(":daemon")))) {
       assertEquals(0, Files.getAttribute(path, "unix:uid"));
+    }
+  }
+
+  /** A descriptor that is closed a second time may be somebody else's by then. */
+  @Test
+  void anOwnerThatCannotBeSetLeavesNoFileAndClosesNobodysDescriptor() throws Exception {
+    AtomicInteger lost = new AtomicInteger();
+    AtomicBoolean done = new AtomicBoolean();
+    Thread other =
+        Thread.ofPlatform()
+            .start(() -> {
+              while (!done.get()) {
+                lost.addAndGet(Posix.close(Posix.eventfd()) == 0 ? 0 : 1);
+              }
+            });
+    Listening how = PLAIN.withSocketOwner(SocketOwner.parse("12345"));
+    AtomicReference<Throwable> failure = new AtomicReference<>();
+    Thread unprivileged =
+        Thread.ofPlatform()
+            .uncaughtExceptionHandler((_, e) -> failure.set(e))
+            .start(() -> {
+              giveNothingAway();
+              for (int i = 0; i < 100; i++) {
+                assertThrows(UserException.class, () -> ListenSocket.open(unix(), how).close());
+                assertFalse(Files.exists(directory.resolve("s")));
+              }
+            });
+    unprivileged.join();
+    done.set(true);
+    other.join();
+    assertNull(failure.get());
+    assertEquals(0, lost.get());
+  }
+
+  /** From now on this thread cannot change the owner of files (CAP_CHOWN), whosever it is. */
+  private static void giveNothingAway() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment header = arena.allocate(8, 8);
+      header.set(ValueLayout.JAVA_INT, 0, 0x20080522); // the version; the thread is this one
+      MemorySegment sets = arena.allocate(24, 8);
+      assertEquals(0, CFunction.returningInt("capget").call(header.address(), sets.address()));
+      sets.set(ValueLayout.JAVA_INT, 0, sets.get(ValueLayout.JAVA_INT, 0) & ~1);
+      assertEquals(0, CFunction.returningInt("capset").call(header.address(), sets.address()));
     }
   }
 
