@@ -5,11 +5,18 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
+import java.nio.file.attribute.UserPrincipal;
 import java.util.List;
 import java.util.stream.Collectors;
+import jdk.net.ExtendedSocketOptions;
 import jpcache.base.UserException;
 
-/** Asks a running server for something. */
+/**
+ * Asks a running server for something.
+ *
+ * <p>What listens must be one that {@link Peers} believe, and control characters of what it answers
+ * reach nobody's terminal.
+ */
 public final class ControlClient {
   private static final int MAX_ANSWER_BYTES = 1 << 20;
 
@@ -28,7 +35,8 @@ public final class ControlClient {
    * Asks, and waits for the answer.
    *
    * @return its lines
-   * @throws UserException if there is no server, it does not answer, or it could not do it
+   * @throws UserException if there is no server, it is somebody else's, it does not answer, or it
+   *     could not do it
    */
   public List<String> ask(long timeoutMs, String... words) {
     for (Path place : places) {
@@ -39,6 +47,7 @@ public final class ControlClient {
         continue; // nobody listens there
       }
       try (channel) {
+        requireBelieved(place, channel.getOption(ExtendedSocketOptions.SO_PEERCRED).user());
         return ask(place, channel, timeoutMs, String.join(" ", words));
       } catch (IOException e) {
         throw new UserException("control socket " + place + ": " + e.getMessage(), e);
@@ -49,6 +58,18 @@ public final class ControlClient {
             + places.stream().map(Path::toString).collect(Collectors.joining(" and ")));
   }
 
+  private static void requireBelieved(Path place, UserPrincipal server) throws IOException {
+    if (!Peers.mayAnswer(server, Peers.self(), place)) {
+      throw new UserException(
+          "control socket "
+              + place
+              + ": user "
+              + server.getName()
+              + " listens there, who is neither this user nor root; ask as that user, or name"
+              + " another socket with --control");
+    }
+  }
+
   private static List<String> ask(Path place, SocketChannel channel, long timeoutMs, String request)
       throws IOException {
     String answer;
@@ -57,7 +78,7 @@ public final class ControlClient {
       lines.send(request + "\n");
       answer = lines.receive(MAX_ANSWER_BYTES, false);
     }
-    List<String> lines = answer.lines().toList();
+    List<String> lines = answer.lines().map(Lines::printable).toList();
     if (!lines.isEmpty() && lines.getFirst().equals(Lines.OK)) {
       return lines.subList(1, lines.size());
     }

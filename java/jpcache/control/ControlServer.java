@@ -136,7 +136,7 @@ public final class ControlServer implements AutoCloseable {
     Runnable end = null;
     try {
       UserPrincipal user = peer.getOption(ExtendedSocketOptions.SO_PEERCRED).user();
-      if (user.equals(owner) || user.getName().equals("root")) {
+      if (Peers.mayAsk(user, owner)) {
         Lines lines = new Lines(peer, selector, PEER_TIMEOUT_MS);
         List<String> words = List.of(lines.receive(MAX_REQUEST_BYTES, true).split(" ", -1));
         try {
@@ -144,7 +144,7 @@ public final class ControlServer implements AutoCloseable {
           end = answer.end();
           lines.send(success(answer.lines()));
         } catch (UserException e) {
-          lines.send(Lines.ERROR + printable(String.valueOf(e.getMessage())) + "\n");
+          lines.send(Lines.ERROR + Lines.printable(String.valueOf(e.getMessage())) + "\n");
         }
       }
     } finally {
@@ -164,7 +164,8 @@ public final class ControlServer implements AutoCloseable {
     synchronized (held) {
       for (SocketChannel peer : held) {
         try {
-          peer.write(ByteBuffer.wrap((printable(line) + "\n").getBytes(StandardCharsets.UTF_8)));
+          peer.write(
+              ByteBuffer.wrap((Lines.printable(line) + "\n").getBytes(StandardCharsets.UTF_8)));
         } catch (IOException e) {
           LOG.log(Level.DEBUG, "a peer that waits for the end is gone: " + e.getMessage());
         }
@@ -193,12 +194,8 @@ public final class ControlServer implements AutoCloseable {
 
   private static String success(List<String> lines) {
     StringBuilder answer = new StringBuilder(Lines.OK).append('\n');
-    lines.forEach(line -> answer.append(printable(line)).append('\n'));
+    lines.forEach(line -> answer.append(Lines.printable(line)).append('\n'));
     return answer.toString();
-  }
-
-  private static String printable(String line) {
-    return line.replaceAll("\\p{Cntrl}+", " ");
   }
 
   /**
