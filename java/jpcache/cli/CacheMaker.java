@@ -85,10 +85,14 @@ final class CacheMaker {
 
   private static String contents(PmemRegion region, long at) {
     try {
-      long dirtyBytes = DirtyData.bytes(CacheMedia.read(region.name(), region.view()));
+      OptionalLong dirtyBytes = DirtyData.bytes(CacheMedia.read(region.name(), region.view()));
       return region.name()
-          + ": holds a cache with "
-          + (dirtyBytes == 0 ? "no dirty data" : Sizes.format(dirtyBytes) + " of dirty data");
+          + ": holds a cache "
+          + (dirtyBytes.isEmpty()
+              ? "of which it is not known how much data is dirty, see `jpcache fsck`"
+              : dirtyBytes.getAsLong() == 0
+                  ? "with no dirty data"
+                  : "with " + Sizes.format(dirtyBytes.getAsLong()) + " of dirty data");
     } catch (MediaException e) {
       return switch (e.kind()) {
         case BAD_MAGIC -> region.name() + ": holds something that is not a cache, at byte " + at;

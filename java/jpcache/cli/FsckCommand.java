@@ -66,7 +66,8 @@ final class FsckCommand implements Callable<Integer> {
   @Option(
       names = "--cut-log",
       description =
-          "With --repair: end a log that leads out of the cache there; loses what follows.")
+          "With --repair: end a log that leads out of the cache there, which loses what follows;"
+              + " and decide what docs/fsck.md leaves to it where dirty_tail is lost or in doubt.")
   private boolean cutLog;
 
   @Mixin private JsonOption output;

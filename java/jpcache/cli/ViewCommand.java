@@ -16,6 +16,7 @@ import jpcache.backing.BackingDevices;
 import jpcache.backing.BackingOptions;
 import jpcache.base.UserException;
 import jpcache.media.CacheMedia;
+import jpcache.media.DirtyPart;
 import jpcache.pmem.ReadOnlyMapping;
 import jpcache.tools.LogicalView;
 import org.jspecify.annotations.Nullable;
@@ -82,7 +83,9 @@ final class ViewCommand implements Callable<Integer> {
       if (!otherDevice) {
         BackingLabel.of(device).refuseOther(cache, mapping.view(), "--other-device", this::notice);
       }
-      LogicalView view = new LogicalView(CacheMedia.read(cache, mapping.view()), device);
+      DirtyPart part = DirtyPart.of(CacheMedia.read(cache, mapping.view()));
+      LogicalView view = new LogicalView(part.mended(), device);
+      tell(part);
       long end = end(view.sizeBytes());
       // Never closed: stdout is the process's.
       FileOutputStream stdout = new FileOutputStream(FileDescriptor.out);
@@ -90,6 +93,27 @@ final class ViewCommand implements Callable<Integer> {
       refuseDamage(view, end);
     }
     return ExitCode.OK;
+  }
+
+  /** Which data is shown, where that is not what the log says at first sight. */
+  private void tell(DirtyPart part) {
+    CacheMedia media = part.media();
+    String what = cache + ": dirty_tail " + media.dirtyTail() + ": ";
+    switch (part.where()) {
+      case FROM_DIRTY_TAIL, ALL -> {}
+      case BEHIND_DAMAGE ->
+          notice(
+              what
+                  + part.wrong()
+                  + "; shown is the log from dirty_tail on, over the backing device, which has all"
+                  + " before it");
+      case IN_DOUBT ->
+          notice(
+              what
+                  + part.wrong()
+                  + "; shown is the log from key_tail on, of which some may be older than what the"
+                  + " backing device has");
+    }
   }
 
   /** What was asked for has been written; this is for what of it is damaged. */

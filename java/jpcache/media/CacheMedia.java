@@ -57,4 +57,9 @@ public record CacheMedia(
       throw e.advising("`jpcache fsck --repair` sets it to key_tail");
     }
   }
+
+  /** The same with other tails. */
+  public CacheMedia withTails(Position newKeyTail, Position newDirtyTail) {
+    return new CacheMedia(device, view, superblock, info, segments, newKeyTail, newDirtyTail);
+  }
 }

@@ -97,6 +97,13 @@ public final class Kset {
     return true;
   }
 
+  /** Whether zeros stand where a kset's header would: a terminator, which ends a log. */
+  static boolean isTerminator(MemorySegment media, long offsetBytes) {
+    MemorySegment header = MemorySegment.ofArray(new byte[KSET_HEADER_BYTES]);
+    PmemReads.copy(media, offsetBytes, header, 0, KSET_HEADER_BYTES);
+    return header.mismatch(MemorySegment.ofArray(new byte[KSET_HEADER_BYTES])) < 0;
+  }
+
   public boolean isLast() {
     return (bytes.get(U64, KSET_FLAGS_AT) & KSET_FLAG_LAST) != 0;
   }

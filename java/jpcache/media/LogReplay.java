@@ -42,8 +42,8 @@ public final class LogReplay {
    * @param keys how many live keys there were
    * @param staleKeys how many were skipped
    * @param ksets how many ksets held them
-   * @param dirtyTailOnLog whether dirty_tail is the place of a kset of the log, or its end; a torn
-   *     update may have left it behind key_tail, and then all of the log must count as dirty
+   * @param dirtyTailOnLog whether dirty_tail is the place of a kset of the log, or its end; if it
+   *     is not, {@link DirtyPart} says which part of the log must count as dirty
    * @param dirtyBytes the room that live keys take up that are not clean, from dirty_tail on, or of
    *     all of the log if dirty_tail is not on it
    */

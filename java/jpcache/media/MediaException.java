@@ -56,8 +56,8 @@ public final class MediaException extends UserException {
    * @param why what is wrong with it
    */
   static MediaException of(Kind kind, String field, long offsetBytes, String value, String why) {
-    String message = field + " at byte " + offsetBytes + ": " + value + ": " + why;
-    return new MediaException(kind, field, offsetBytes, value, why, message);
+    return new MediaException(
+        kind, field, offsetBytes, value, why, plain(field, offsetBytes, value, why));
   }
 
   /**
@@ -77,6 +77,15 @@ public final class MediaException extends UserException {
   /** The same, with what can be done about it. */
   MediaException advising(String advice) {
     return new MediaException(kind, field, offsetBytes, value, why, getMessage() + "; " + advice);
+  }
+
+  /** The same without the device's name, to be part of another message. */
+  String plain() {
+    return plain(field, offsetBytes, value, why);
+  }
+
+  private static String plain(String field, long offsetBytes, String value, String why) {
+    return field + " at byte " + offsetBytes + ": " + value + ": " + why;
   }
 
   public Kind kind() {

@@ -194,7 +194,7 @@ public record RestOfLog(CacheMedia media, Position torn, Position first) {
 
     /** Where the log goes on if the torn kset's header is right; null if it cannot be. */
     private @Nullable Position behindHeader() {
-      read(head);
+      PmemReads.copy(media.view(), onDevice(head), header, 0, KSET_HEADER_BYTES);
       long keyNum = Integer.toUnsignedLong(header.get(Layout.U32, Layout.KSET_KEY_NUM_AT));
       if ((header.get(Layout.U64, Layout.KSET_FLAGS_AT) & KSET_FLAG_LAST) != 0) {
         return keyNum < media.segments().count() ? new Position((int) keyNum, 0) : null;
@@ -211,17 +211,7 @@ public record RestOfLog(CacheMedia media, Position torn, Position first) {
     }
 
     private boolean isZero(Position at) {
-      read(at);
-      for (int word = 0; word < KSET_HEADER_BYTES; word += Long.BYTES) {
-        if (header.get(Layout.U64, word) != 0) {
-          return false;
-        }
-      }
-      return true;
-    }
-
-    private void read(Position at) {
-      PmemReads.copy(media.view(), onDevice(at), header, 0, KSET_HEADER_BYTES);
+      return Kset.isTerminator(media.view(), onDevice(at));
     }
 
     private long onDevice(Position at) {

@@ -1,10 +1,12 @@
 package jpcache.tools;
 
+import java.util.OptionalLong;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.Subtree;
 import jpcache.media.CacheMedia;
+import jpcache.media.DirtyPart;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReader;
@@ -20,11 +22,20 @@ public final class DirtyData {
 
   /**
    * The bytes of the logical device that the newest of the key sets from dirty_tail on has written
-   * and not merely read: what a clean key covers the backing device has.
+   * and not merely read: what a clean key covers the backing device has. Of dirty_tail counts what
+   * {@link DirtyPart} makes of it.
    *
+   * @return none if it is not known which part of the log is dirty
    * @throws jpcache.media.MediaException if the log cannot be believed
    */
-  public static long bytes(CacheMedia media) {
+  public static OptionalLong bytes(CacheMedia media) {
+    DirtyPart part = DirtyPart.of(media);
+    return part.where() == DirtyPart.Where.IN_DOUBT
+        ? OptionalLong.empty()
+        : OptionalLong.of(bytesOf(part.mended()));
+  }
+
+  private static long bytesOf(CacheMedia media) {
     ExtentMap map = new ExtentMap(ExtentMap.MAX_LOGICAL_BYTES);
     ExtentList before = new ExtentList();
     LogReader reader = new LogReader(media, media.dirtyTail(), ExtentMap.MAX_LOGICAL_BYTES);
@@ -32,6 +43,9 @@ public final class DirtyData {
     while (reader.next()) {
       Kset kset = reader.kset();
       for (int key = 0; key < kset.keyCount(); key++) {
+        if (kset.keyIsStale(key, media.segments().generation(kset.keySegment(key)))) {
+          continue;
+        }
         long offset = kset.keyOffset(key);
         Subtree subtree = map.subtree(offset);
         boolean clean = (kset.keyFlags(key) & Layout.KEY_FLAG_CLEAN) != 0;

@@ -59,6 +59,11 @@ public record Finding(
     return new Finding(severity, field, offsetBytes, value, wrong, "--repair " + how, deed);
   }
 
+  /** The same without its repair, and why. */
+  Finding left(String why) {
+    return new Finding(severity, field, offsetBytes, value, wrong, why, null);
+  }
+
   /** The same, which a sound cache may have. */
   Finding asNotice() {
     return new Finding(Severity.NOTICE, field, offsetBytes, value, wrong, remedy, repair);

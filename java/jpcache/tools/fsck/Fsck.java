@@ -73,7 +73,7 @@ public final class Fsck {
     }
     TailsCheck tails = new TailsCheck(device, view, metadata, cutLog);
     if (phase("tails", tails::run)) {
-      LogCheck log = new LogCheck(tails.media(), tails.chain(), cutLog);
+      LogCheck log = new LogCheck(tails, cutLog);
       boolean walked = phase("key log", log::run) && tails.chain().broken() == null;
       DataCrcCheck crc = new DataCrcCheck(tails.media());
       phase("data crc", walked ? crc::run : Fsck::notReached);

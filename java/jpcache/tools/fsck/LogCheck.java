@@ -3,6 +3,7 @@ package jpcache.tools.fsck;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.BitSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -10,6 +11,7 @@ import java.util.function.Consumer;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
+import jpcache.media.LogChain;
 import jpcache.media.MediaException;
 import jpcache.media.Position;
 import jpcache.media.RestOfLog;
@@ -24,19 +26,27 @@ final class LogCheck {
   private static final ValueLayout.OfLong U64 =
       ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  private static final String KEEPS_END =
+      Finding.NO_REPAIR + " as long as it is not known what of the log is dirty, see phase 4";
+
   /** A key that says more than its segment does. */
   private record Ahead(long generation, long atBytes) {}
 
   private final CacheMedia media;
-  private final TailsCheck.Chain chain;
+  private final LogChain chain;
   private final boolean cutLog;
+  private final boolean endIsEvidence;
+  private final BitSet segments;
   private final Map<Integer, Ahead> ahead = new TreeMap<>();
   private long keys;
   private long stale;
 
-  LogCheck(CacheMedia media, TailsCheck.Chain chain, boolean cutLog) {
-    this.media = media;
-    this.chain = chain;
+  /** Of the log that phase 4 has found; {@link TailsCheck#endIsEvidence} keeps its end as it is. */
+  LogCheck(TailsCheck tails, boolean cutLog) {
+    media = tails.media();
+    chain = tails.chain();
+    endIsEvidence = tails.endIsEvidence();
+    segments = chain.segments();
     this.cutLog = cutLog;
   }
 
@@ -69,6 +79,9 @@ final class LogCheck {
 
   private Finding leadsOut(MediaException broken) {
     Finding finding = Finding.problem(broken);
+    if (endIsEvidence) {
+      return finding.advising(KEEPS_END);
+    }
     return cutLog
         ? finding.repairedBy(
             "--cut-log ends the log at " + chain.end() + ": what stands behind it is lost",
@@ -120,7 +133,7 @@ final class LogCheck {
 
   private void logSegment(Kset kset, int key, long at, Consumer<Finding> findings) {
     int segment = kset.keySegment(key);
-    if (chain.segments().get(segment)) {
+    if (segments.get(segment)) {
       findings.accept(
           Finding.problem(
               "key.cache_seg_id", at, Integer.toString(segment), "that segment holds key sets"));
@@ -158,8 +171,10 @@ final class LogCheck {
               : Finding.problem(
                   "key_head", at, head.toString(), "no terminator there, but no kset either");
       findings.accept(
-          end.asNotice()
-              .repairedBy("writes the terminator over it", writer -> writer.endLog(head)));
+          endIsEvidence
+              ? end.asNotice().advising(KEEPS_END)
+              : end.asNotice()
+                  .repairedBy("writes the terminator over it", writer -> writer.endLog(head)));
     }
   }
 

@@ -1,39 +1,31 @@
 package jpcache.tools.fsck;
 
 import java.lang.foreign.MemorySegment;
-import java.util.BitSet;
 import java.util.Objects;
 import java.util.function.Consumer;
 import jpcache.base.Crc32c;
 import jpcache.media.CacheMedia;
-import jpcache.media.LogReader;
+import jpcache.media.DirtyPart;
+import jpcache.media.LogChain;
 import jpcache.media.MediaException;
 import jpcache.media.Position;
+import jpcache.media.Replicas;
 import jpcache.media.ReplicatedSlot;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Phase 4: the tails. The chain of key sets that starts at key_tail is walked once here, to see
- * whether dirty_tail is on it; the phases behind this one know then how far it can be walked.
+ * Phase 4: the tails. The log is walked once here, to see whether they fit together; the phases
+ * behind this one know then where it begins and how far it can be walked.
  */
 final class TailsCheck {
-  /**
-   * The chain from key_tail on.
-   *
-   * @param end where it ends, or where the kset is that cannot be believed
-   * @param broken what is wrong with that kset; null if there is none
-   * @param segments the cache segments that it comes through
-   */
-  record Chain(
-      Position end, @Nullable MediaException broken, BitSet segments, boolean hasDirtyTail) {}
-
   private final String device;
   private final MemorySegment view;
   private final MetadataCheck metadata;
   private final boolean cutLog;
   private final Crc32c crc = new Crc32c();
   private @Nullable CacheMedia media;
-  private @Nullable Chain chain;
+  private @Nullable LogChain chain;
+  private boolean endIsEvidence;
 
   TailsCheck(String device, MemorySegment view, MetadataCheck metadata, boolean cutLog) {
     this.device = device;
@@ -42,41 +34,37 @@ final class TailsCheck {
     this.cutLog = cutLog;
   }
 
-  /** The media; dirty_tail is key_tail if it cannot be believed. */
+  /** The media with the tails as they will be; where that is not known all of the log is dirty. */
   CacheMedia media() {
     return Objects.requireNonNull(media, "phase 4 has not been run");
   }
 
-  Chain chain() {
+  /** The chain from that key_tail on. */
+  LogChain chain() {
     return Objects.requireNonNull(chain, "phase 4 has not been run");
+  }
+
+  /**
+   * Whether the end of the chain must stay as it is: how it looks there is all that tells a damaged
+   * log from an old dirty_tail.
+   */
+  boolean endIsEvidence() {
+    return endIsEvidence;
   }
 
   String run(Consumer<Finding> findings) {
     int segments = metadata.info().segments();
     Position keyTail = Position.readKeyTail(view, segments, crc);
     MetadataCheck.replicas(ReplicatedSlot.keyTail().inspect(view, crc), findings);
-    Position dirtyTail = dirtyTail(segments, keyTail, findings);
-    CacheMedia read = withTails(keyTail, dirtyTail == null ? keyTail : dirtyTail);
-    Chain walked = walk(read);
-    if (dirtyTail != null && !walked.hasDirtyTail()) {
-      findings.accept(offTheChain(read, walked));
-      read = withTails(keyTail, keyTail);
-    }
-    media = read;
-    chain = walked;
-    return "key_tail " + keyTail + ", dirty_tail " + (dirtyTail == null ? "lost" : dirtyTail);
-  }
-
-  private @Nullable Position dirtyTail(int segments, Position keyTail, Consumer<Finding> findings) {
     Position dirtyTail;
     try {
       dirtyTail = Position.readDirtyTail(view, segments, crc);
     } catch (MediaException e) {
-      findings.accept(writesKeyTail(Finding.problem(e), keyTail));
-      return null;
+      lost(Finding.problem(e), withTails(keyTail, keyTail), findings);
+      return "key_tail " + keyTail + ", dirty_tail lost";
     }
-    MetadataCheck.replicas(ReplicatedSlot.dirtyTail().inspect(view, crc), findings);
-    return dirtyTail;
+    judged(DirtyPart.of(withTails(keyTail, dirtyTail)), findings);
+    return "key_tail " + keyTail + ", dirty_tail " + dirtyTail;
   }
 
   private CacheMedia withTails(Position keyTail, Position dirtyTail) {
@@ -90,19 +78,90 @@ final class TailsCheck {
         dirtyTail);
   }
 
-  private Finding offTheChain(CacheMedia media, Chain walked) {
+  /** Without dirty_tail nothing tells whether what a damaged log still shows was written back. */
+  private void lost(Finding finding, CacheMedia read, Consumer<Finding> findings) {
+    media = read;
+    LogChain log = LogChain.ofKeyTail(read);
+    chain = log;
+    if (log.endsWell() || (cutLog && !log.poisoned())) {
+      findings.accept(writesKeyTail(finding, read.keyTail()));
+      return;
+    }
+    endIsEvidence = true;
+    findings.accept(
+        finding.advising(
+            Finding.NO_REPAIR
+                + " because the key log from key_tail "
+                + read.keyTail()
+                + " on ends "
+                + log.endTold()
+                + ": data that was written over since may come back; --repair --cut-log would write"
+                + " key_tail there, copy the cache first"));
+  }
+
+  private void judged(DirtyPart part, Consumer<Finding> findings) {
+    Replicas replicas = ReplicatedSlot.dirtyTail().inspect(view, crc);
+    if (part.where() == DirtyPart.Where.FROM_DIRTY_TAIL) {
+      MetadataCheck.replicas(replicas, findings);
+      media = part.media();
+      chain = part.log();
+      return;
+    }
+    // A torn replica says that dirty_tail may be an old one: made whole, it would say the contrary.
+    MetadataCheck.replicas(
+        replicas,
+        finding ->
+            findings.accept(
+                finding.left(Finding.NO_REPAIR + " as long as dirty_tail is not on the log")));
     Finding finding =
         Finding.problem(
             "dirty_tail",
             ReplicatedSlot.dirtyTail().offsetBytes(),
-            media.dirtyTail().toString(),
-            behind(media)
-                ? "behind key_tail " + media.keyTail()
-                : "no key set of the chain that starts at key_tail "
-                    + media.keyTail()
-                    + " begins there");
-    // Of a broken chain dirty_tail may lie on the part that cannot be walked.
-    return walked.broken() == null || cutLog ? writesKeyTail(finding, media.keyTail()) : finding;
+            part.media().dirtyTail().toString(),
+            part.wrong());
+    findings.accept(
+        switch (part.where()) {
+          case FROM_DIRTY_TAIL -> throw new IllegalStateException("dirty_tail is on the log");
+          case ALL -> old(part, finding);
+          case BEHIND_DAMAGE -> behindDamage(part, finding);
+          case IN_DOUBT -> inDoubt(part, finding);
+        });
+  }
+
+  private Finding old(DirtyPart part, Finding finding) {
+    Position keyTail = part.media().keyTail();
+    media = withTails(keyTail, keyTail);
+    chain = part.log();
+    boolean walked = part.log().broken() == null || cutLog;
+    return walked && !part.log().poisoned() ? writesKeyTail(finding, keyTail) : finding;
+  }
+
+  private Finding behindDamage(DirtyPart part, Finding finding) {
+    Position dirtyTail = part.media().dirtyTail();
+    media = withTails(dirtyTail, dirtyTail);
+    chain = part.dirtyLog();
+    boolean walked = part.dirtyLog().broken() == null || cutLog;
+    return walked && !part.dirtyLog().poisoned() ? writesDirtyTail(finding, dirtyTail) : finding;
+  }
+
+  /**
+   * Where the newest dirty_tail stands apart from a whole log, a person may say that it is right.
+   */
+  private Finding inDoubt(DirtyPart part, Finding finding) {
+    if (part.newest() && cutLog) {
+      return behindDamage(part, finding);
+    }
+    Position keyTail = part.media().keyTail();
+    media = withTails(keyTail, keyTail);
+    chain = part.log();
+    endIsEvidence = true;
+    String copy = Finding.NO_REPAIR + ": copy the cache before anything else is done to it";
+    return finding.advising(
+        part.newest()
+            ? copy
+                + "; --repair --cut-log would write dirty_tail as key_tail, which is right if a bad"
+                + " block was cleared"
+            : copy);
   }
 
   private static Finding writesKeyTail(Finding finding, Position keyTail) {
@@ -114,36 +173,15 @@ final class TailsCheck {
         });
   }
 
-  private static Chain walk(CacheMedia media) {
-    LogReader reader = new LogReader(media, media.keyTail(), Long.MAX_VALUE);
-    boolean hasDirtyTail = false;
-    Position end;
-    MediaException broken = null;
-    try {
-      while (reader.next()) {
-        hasDirtyTail |= reader.ksetPosition().equals(media.dirtyTail());
-      }
-      end = reader.head();
-    } catch (MediaException e) {
-      end = reader.ksetPosition();
-      broken = e;
-    }
-    hasDirtyTail |= end.equals(media.dirtyTail());
-    return new Chain(end, broken, (BitSet) reader.segmentsVisited().clone(), hasDirtyTail);
-  }
-
-  /** Whether the log leads from dirty_tail to key_tail. */
-  private static boolean behind(CacheMedia media) {
-    LogReader reader = new LogReader(media, media.dirtyTail(), Long.MAX_VALUE);
-    try {
-      while (reader.next()) {
-        if (reader.head().equals(media.keyTail())) {
-          return true;
-        }
-      }
-    } catch (MediaException e) {
-      // What is not the log may hold anything.
-    }
-    return false;
+  private static Finding writesDirtyTail(Finding finding, Position dirtyTail) {
+    return finding.repairedBy(
+        "writes dirty_tail "
+            + dirtyTail
+            + " as key_tail: all before it is on the backing device, and what was cached of it is"
+            + " forgotten",
+        writer -> {
+          writer.keyTail(dirtyTail);
+          writer.keyTail(dirtyTail); // no replica leads to the damage any more
+        });
   }
 }

@@ -10,10 +10,12 @@ import jpcache.base.UserException;
 import jpcache.extent.ExtentMap;
 import jpcache.extent.WriteBatch;
 import jpcache.media.CacheMedia;
+import jpcache.media.DirtyPart;
 import jpcache.media.KeyData;
 import jpcache.media.Kset;
 import jpcache.media.Layout;
 import jpcache.media.LogReader;
+import jpcache.media.MediaException;
 import jpcache.media.MetadataWriter;
 import jpcache.media.Position;
 import jpcache.media.RestOfLog;
@@ -181,6 +183,14 @@ public final class Rescue {
 
   /** Walks the whole log once. */
   private Log validate() {
+    try {
+      return walked();
+    } catch (MediaException | PoisonedMemoryException e) {
+      throw DirtyPart.refusal(media, e);
+    }
+  }
+
+  private Log walked() {
     LogReader reader = new LogReader(media, media.keyTail(), logicalBytes());
     Position newest = reader.head();
     boolean seen = false;
@@ -192,13 +202,7 @@ public final class Rescue {
     }
     Position head = reader.head();
     if (!seen && !head.equals(media.dirtyTail())) {
-      throw new UserException(
-          media.device()
-              + ": dirty_tail "
-              + media.dirtyTail()
-              + ": not on the chain of key sets that starts at key_tail "
-              + media.keyTail()
-              + "; run `jpcache fsck --repair` first");
+      throw DirtyPart.of(media).refusal();
     }
     if (head.offsetBytes() == Layout.SEGMENT_DATA_BYTES) {
       throw new UserException(

@@ -244,6 +244,52 @@ class OfflineCommandsTest {
     assertFalse(run(line.split(" ")) != 0, this::said);
   }
 
+  /** Three key sets; dirty_tail is the third. */
+  private void damagedBeforeDirtyTail(boolean cleared) {
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, LogKey.of(0, 4096, 1, 0));
+      MediaBuilder.Structure second = m.kset(0, 64, LogKey.of(4096, 4096, 1, 4096));
+      m.kset(0, 128, LogKey.of(0, 512, 1, 8192));
+      m.dirtyTail(0, 128);
+      if (cleared) {
+        m.media().asSlice(second.offsetBytes(), second.sizeBytes()).fill((byte) 0);
+      } else {
+        m.breakSeal(second);
+      }
+    }
+  }
+
+  @Test
+  void ofALogThatIsDamagedBeforeDirtyTailWhatIsDirtyIsViewedAndCounted() throws IOException {
+    damagedBeforeDirtyTail(false);
+    Path backing = shm.resolve("backing");
+    Files.write(backing, new byte[1 << 20]);
+    String view = "view --length 0 --cache " + cache + " --backing " + backing;
+    assertEquals(0, run(view.split(" ")), this::said);
+    assertTrue(err.toString().contains("shown is the log from dirty_tail on"), this::said);
+    assertEquals(1, err.toString().lines().count(), this::said);
+    assertEquals(1, run("format", "--cache", cache), this::said);
+    assertTrue(err.toString().contains("holds a cache with 512 bytes of dirty data"), this::said);
+    assertEquals(1, run("fsck", "--repair", "--cache", cache), this::said);
+    assertEquals(0, run(view.split(" ")), this::said);
+    assertEquals("", err.toString());
+  }
+
+  @Test
+  void whereItIsNotKnownWhatIsDirtyViewAndFormatSaySo() throws IOException {
+    damagedBeforeDirtyTail(true);
+    Path backing = shm.resolve("backing");
+    Files.write(backing, new byte[1 << 20]);
+    String view = "view --length 0 --cache " + cache + " --backing " + backing;
+    assertEquals(0, run(view.split(" ")), this::said);
+    assertTrue(err.toString().contains("shown is the log from key_tail on"), this::said);
+    assertEquals(1, err.toString().lines().count(), this::said);
+    assertEquals(1, run("format", "--cache", cache), this::said);
+    assertTrue(err.toString().contains("of which it is not known how much"), this::said);
+    assertEquals(4, run("fsck", "--repair", "--cache", cache), this::said);
+    assertEquals(1, run("fsck", "--repair", "--cut-log", "--cache", cache), this::said);
+  }
+
   private String said() {
     return out + "\n" + err;
   }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Path;
+import java.util.OptionalLong;
 import java.util.function.Function;
 import jpcache.JsonCheck;
 import jpcache.media.CacheMedia;
@@ -148,18 +149,18 @@ class DumpTest {
 
   @Test
   void dirtyBytesAreCountedOnceAndCleanOnesNot() {
-    assertEquals(512, DirtyData.bytes(CacheMedia.read("cache", media.view())));
+    assertEquals(OptionalLong.of(512), DirtyData.bytes(CacheMedia.read("cache", media.view())));
     media.dirtyTail(0, 0);
     media.kset(
         7,
         0,
-        LogKey.of(0, 8192, 1, 0),
-        LogKey.of(4096, 8192, 1, 8192),
+        new LogKey(0, 8192, 0, 1, 0, 5, 0),
+        new LogKey(4096, 8192, 0, 1, 8192, 5, 0),
         new LogKey(0, 512, 2, 1, 0, 5, 0),
         new LogKey(1 << 20, 4096, 2, 1, 0, 5, 0));
     // 12 KiB of which a clean key covers a sector, which the log's last kset writes again.
-    assertEquals(12288, DirtyData.bytes(CacheMedia.read("cache", media.view())));
+    assertEquals(OptionalLong.of(12288), DirtyData.bytes(CacheMedia.read("cache", media.view())));
     media.dirtyTail(0, 184);
-    assertEquals(512, DirtyData.bytes(CacheMedia.read("cache", media.view())));
+    assertEquals(OptionalLong.of(512), DirtyData.bytes(CacheMedia.read("cache", media.view())));
   }
 }

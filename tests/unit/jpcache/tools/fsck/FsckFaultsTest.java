@@ -269,9 +269,8 @@ class FsckFaultsTest {
               m.dirtyTail(0, HEAD);
               m.lastKset(0, SECOND, 31);
             },
-            After.CLEAN_IF_CUT,
-            "4 problem dirty_tail",
-            "5 problem kset.next_seg"));
+            After.CLEAN,
+            "4 problem dirty_tail"));
     all.add(
         fault(
             "no terminator at the head",
