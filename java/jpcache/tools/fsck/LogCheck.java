@@ -152,7 +152,11 @@ final class LogCheck {
                   at,
                   head.toString(),
                   "no room for a last kset behind the newest one: the log cannot go on")
-              .advising("bring the data to the backing device with `jpcache rescue`"));
+              .advising(
+                  room > 0
+                      ? "bring the data to the backing device with `jpcache rescue`"
+                      : "no writer makes such media, and `jpcache rescue` has no place for"
+                          + " dirty_tail; look at the data with `jpcache view`"));
       return;
     }
     MemorySegment bytes = MemorySegment.ofArray(new byte[Layout.KSET_HEADER_BYTES]);

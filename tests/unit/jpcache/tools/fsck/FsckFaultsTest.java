@@ -350,6 +350,17 @@ class FsckFaultsTest {
             },
             After.THE_SAME,
             "5 problem key_head"));
+    all.add(
+        fault(
+            "no byte behind the newest kset",
+            m -> {
+              int at = Layout.SEGMENT_DATA_BYTES - Kset.sizeBytes(1);
+              m.keyTail(0, at);
+              m.dirtyTail(0, at);
+              m.kset(0, at, LogKey.of(0, BLOCK, 2, 0));
+            },
+            After.THE_SAME,
+            "5 problem key_head"));
   }
 
   private static void keyFaults(List<Fault> all) {
@@ -588,6 +599,22 @@ class FsckFaultsTest {
     try (MediaBuilder m = soundCache(shm.resolve("cache"))) {
       assertEquals(List.of(), findings(m));
       assertEquals(7, check(m, false).phases().size());
+    }
+  }
+
+  /** There `jpcache rescue` would refuse: dirty_tail cannot be behind the last byte. */
+  @Test
+  void rescueIsAdvisedWhereThereIsRoomForDirtyTailAlone() {
+    for (int room : new int[] {0, 8}) {
+      try (MediaBuilder m = soundCache(shm.resolve("cache" + room))) {
+        int at = Layout.SEGMENT_DATA_BYTES - room - Kset.sizeBytes(1);
+        m.keyTail(0, at);
+        m.dirtyTail(0, at);
+        m.kset(0, at, LogKey.of(0, BLOCK, 2, 0));
+        String remedy = check(m, false).phases().get(4).findings().getFirst().remedy();
+        assertEquals(room > 0, remedy.contains("bring the data"), remedy);
+        assertEquals(room == 0, remedy.contains("`jpcache view`"), remedy);
+      }
     }
   }
 
