@@ -93,10 +93,7 @@ public final class Cache implements BlockDevice, AutoCloseable {
     for (int lane = 0; lane < lanes.length; lane++) {
       lanes[lane] = new DataHead(segments);
     }
-    // Off the log, or behind its begin, dirty_tail is the trace of a torn update. To write all of
-    // the log back again is safe: it ends with the newest data of everything that it names.
-    Position dirtyTail = summary.dirtyTailOnLog() ? media.dirtyTail() : media.keyTail();
-    tails = new Tails(metadata, media.keyTail(), dirtyTail);
+    tails = new Tails(metadata, media.keyTail(), media.dirtyTail());
     dirtyBytesAtStart = summary.dirtyBytes();
     admission = new Admission(segments, options.lanes(), BatchSize.mostBytes(capacityBytes()));
     backlog = new Backlog(admission, this::wake);
@@ -129,12 +126,26 @@ public final class Cache implements BlockDevice, AutoCloseable {
   /** As the other, and tells of a replay that takes long. */
   public static Cache open(
       PmemRegion region, BackingDevice backing, CacheOptions options, ReplayProgress progress) {
-    CacheMedia media = CacheMedia.read(region.name(), region.view());
-    ReplayedLog replayed = ReplayedLog.of(media, backing.sizeBytes(), progress);
+    CacheMedia read = CacheMedia.read(region.name(), region.view());
+    ReplayedLog replayed = ReplayedLog.of(read, backing.sizeBytes(), progress);
     requireRoomForLastKset(region, replayed.summary.head());
     replayed.tellRest();
+    CacheMedia media = replayed.media;
     Undrained.drain(region, media, replayed.summary);
+    if (!media.dirtyTail().equals(read.dirtyTail())) {
+      replaceDirtyTail(region, media);
+    }
     return new Cache(region, backing, options, media, replayed);
+  }
+
+  /**
+   * An old dirty_tail must not stay on media: the log may grow onto that place, and then all that
+   * was acknowledged until then would count as written back.
+   */
+  private static void replaceDirtyTail(PmemRegion region, CacheMedia media) {
+    MetadataWriter metadata = new MetadataWriter(region, media.segments());
+    metadata.dirtyTail(media.dirtyTail());
+    metadata.dirtyTail(media.dirtyTail()); // and in the place of the old one
   }
 
   /** Every writer keeps this room; without it the log could not even be led to another segment. */

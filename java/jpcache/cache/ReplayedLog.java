@@ -9,9 +9,11 @@ import jpcache.extent.BulkLoad;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentMap;
 import jpcache.media.CacheMedia;
+import jpcache.media.DirtyPart;
 import jpcache.media.KeyData;
 import jpcache.media.Kset;
 import jpcache.media.LogReplay;
+import jpcache.media.MediaException;
 import jpcache.media.ReplayProgress;
 import jpcache.media.RestOfLog;
 import jpcache.media.SharedZeros;
@@ -22,7 +24,9 @@ import org.jspecify.annotations.Nullable;
 final class ReplayedLog implements LogReplay.KeyVisitor {
   private static final Logger LOG = System.getLogger(ReplayedLog.class.getName());
 
-  private final CacheMedia media;
+  /** As it is served: dirty_tail is on the log. */
+  final CacheMedia media;
+
   private final @Nullable KeyData keyData;
   final ExtentMap map;
   final int[] references;
@@ -41,29 +45,46 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
    * Replays the log; once more, which is rare, if at its end something turns out to be wrong that
    * was taken for granted from its begin on: that dirty_tail is on the log, and that a segment
    * holds shared zeros if it begins like one that does.
+   *
+   * @throws UserException if it is not known which part of the log is dirty, or the log is damaged
+   *     before dirty_tail
    */
-  static ReplayedLog of(CacheMedia media, long logicalBytes, ReplayProgress progress) {
-    ReplayedLog replayed = new ReplayedLog(media, logicalBytes, false, new BitSet(), progress);
-    // Off the log, dirty_tail is the trace of a torn update: nothing is known to be on the device.
-    boolean dirty = !replayed.summary.dirtyTailOnLog();
+  static ReplayedLog of(CacheMedia read, long logicalBytes, ReplayProgress progress) {
+    ReplayedLog replayed = first(read, logicalBytes, progress);
+    boolean onLog = replayed.summary.dirtyTailOnLog();
+    CacheMedia media = onLog ? read : allDirty(read);
     BitSet withoutZeros = replayed.withoutZeros;
-    if (dirty || withoutZeros.intersects(replayed.zeros.found())) {
+    if (!onLog || withoutZeros.intersects(replayed.zeros.found())) {
       replayed = null; // there may be no room for two maps
-      replayed = new ReplayedLog(media, logicalBytes, dirty, withoutZeros, progress);
+      replayed = new ReplayedLog(media, logicalBytes, withoutZeros, progress);
     }
     return replayed;
+  }
+
+  private static ReplayedLog first(CacheMedia media, long logicalBytes, ReplayProgress progress) {
+    try {
+      return new ReplayedLog(media, logicalBytes, new BitSet(), progress);
+    } catch (MediaException | PoisonedMemoryException e) {
+      throw DirtyPart.refusal(media, e);
+    }
+  }
+
+  /** Where dirty_tail is an old one nothing of the log is known to be on the device. */
+  private static CacheMedia allDirty(CacheMedia media) {
+    DirtyPart part = DirtyPart.of(media);
+    if (part.where() != DirtyPart.Where.ALL) {
+      throw part.refusal();
+    }
+    return part.mended();
   }
 
   /**
    * Replays the log.
    *
-   * @param dirty whether all of it counts as dirty, wherever dirty_tail is
    * @param others the segments that hold no shared zeros, whatever they look like
    */
-  private ReplayedLog(
-      CacheMedia media, long logicalBytes, boolean dirty, BitSet others, ReplayProgress progress) {
+  private ReplayedLog(CacheMedia media, long logicalBytes, BitSet others, ReplayProgress progress) {
     this.progress = progress;
-    this.dirty = dirty;
     this.media = media;
     keyData =
         media.info().dataCrc() ? new KeyData(media.view(), media.segments(), Arena.ofAuto()) : null;

@@ -3,14 +3,17 @@ package jpcache.cache;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import java.nio.file.Path;
 import java.util.List;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.UserException;
+import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.media.MediaBuilder;
 import jpcache.media.MediaBuilder.LogKey;
+import jpcache.media.Position;
 import jpcache.pmem.MemoryRegion;
 import jpcache.support.LogLines;
 import jpcache.support.ShmDirectory;
@@ -44,6 +47,21 @@ class DamagedMediaTest {
             new MemoryRegion(m.media()),
             new MemoryBacking(new byte[4 << 20]),
             CacheOptions.defaults());
+  }
+
+  /** Nothing is written on the way to it. */
+  private static String refusal(MediaBuilder m) {
+    MemoryRegion region = new MemoryRegion(m.media());
+    region.watch((offset, length) -> fail("written at " + offset));
+    MemoryBacking backing = new MemoryBacking(new byte[4 << 20]);
+    return ""
+        + assertThrows(
+                UserException.class, () -> Cache.open(region, backing, CacheOptions.defaults()))
+            .getMessage();
+  }
+
+  private static Position dirtyTail(MediaBuilder m) {
+    return CacheMedia.read("cache", m.view()).dirtyTail();
   }
 
   private static LogKey key(int page, long generation) {
@@ -87,6 +105,60 @@ class DamagedMediaTest {
       String refusal = "" + assertThrows(UserException.class, () -> open(m)).getMessage();
       assertTrue(refusal.contains("`jpcache fsck` finds all such places"), refusal);
       assertTrue(refusal.contains("`jpcache rescue --force`"), refusal);
+    }
+  }
+
+  /** To begin at key_tail would bring old data back; to begin at dirty_tail is for the repair. */
+  @Test
+  void aLogThatIsDamagedBeforeDirtyTailIsRefusedWithTheRepair() {
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, key(0, 0));
+      m.breakSeal(m.kset(0, SIZE, key(1, 0)));
+      m.kset(0, 2 * SIZE, key(2, 0));
+      m.dirtyTail(0, 2 * SIZE);
+      String refusal = refusal(m);
+      assertTrue(refusal.startsWith("memory: dirty_tail 0:128: "), refusal);
+      assertTrue(refusal.contains("at 0:64 (a torn key set at byte "), refusal);
+      assertTrue(refusal.endsWith("; run `jpcache fsck --repair` first"), refusal);
+    }
+  }
+
+  @Test
+  void aLogThatLeadsOutBeforeDirtyTailIsRefusedWithThePlaceAndTheRepair() {
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, key(0, 0));
+      m.kset(0, SIZE, LogKey.of(0, PAGE, MediaBuilder.SMALL_SEGMENTS, 0));
+      m.kset(0, 2 * SIZE, key(2, 0));
+      m.dirtyTail(0, 2 * SIZE);
+      String refusal = refusal(m);
+      assertTrue(refusal.contains("key.cache_seg_id at byte "), refusal);
+      assertTrue(refusal.endsWith("; run `jpcache fsck --repair` first"), refusal);
+    }
+  }
+
+  @Test
+  void whereDirtyTailOrTheLogMayBeWrongItIsRefused() {
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, key(0, 0));
+      m.breakSeal(m.kset(0, SIZE, key(1, 0)));
+      m.dirtyTail(0, 2 * SIZE);
+      m.u32(MediaBuilder.dirtyTailAt(1), 0, 1);
+      String refusal = refusal(m);
+      assertTrue(refusal.contains("; copy the cache before "), refusal);
+    }
+  }
+
+  /** The log may grow onto the old place, and a crash would find all before it written back. */
+  @Test
+  void anOldDirtyTailIsReplacedOnMediaBeforeAnythingIsServed() {
+    Position start = new Position(0, 0);
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, key(0, 0));
+      m.dirtyTail(0, SIZE - 24);
+      open(m);
+      assertEquals(start, dirtyTail(m));
+      m.breakSeal(MediaBuilder.dirtyTailAt(0));
+      assertEquals(start, dirtyTail(m), "in both replicas");
     }
   }
 }
