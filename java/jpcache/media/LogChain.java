@@ -54,9 +54,13 @@ public final class LogChain {
     meets |= end.equals(other);
     segments = (BitSet) reader.segmentsVisited().clone();
     endBytes = media.segments().dataOffset(end.cacheSegment()) + end.offsetBytes();
-    boolean hasRoom = end.offsetBytes() <= SEGMENT_DATA_BYTES - KSET_HEADER_BYTES;
     endsWell =
-        broken == null && !poisoned && !(hasRoom && !Kset.isTerminator(media.view(), endBytes));
+        broken == null && !poisoned && (!hasRoom(end) || Kset.isTerminator(media.view(), endBytes));
+  }
+
+  /** Whether a terminator can stand there. */
+  private static boolean hasRoom(Position at) {
+    return at.offsetBytes() <= SEGMENT_DATA_BYTES - KSET_HEADER_BYTES;
   }
 
   private void look(LogReader reader, Position other) {
@@ -117,6 +121,9 @@ public final class LogChain {
     MediaException e = broken;
     if (e != null) {
       return e.plain();
+    }
+    if (endsWell && !hasRoom(end)) {
+      return "its segment is full";
     }
     String what = poisoned ? "memory that cannot be read" : endsWell ? "zeros" : "a torn key set";
     return what + " at byte " + endBytes;

@@ -88,15 +88,18 @@ final class TailsCheck {
       return;
     }
     endIsEvidence = true;
+    String why =
+        Finding.NO_REPAIR
+            + " because the key log from key_tail "
+            + read.keyTail()
+            + " on ends "
+            + log.endTold()
+            + ": data that was written over since may come back";
     findings.accept(
         finding.advising(
-            Finding.NO_REPAIR
-                + " because the key log from key_tail "
-                + read.keyTail()
-                + " on ends "
-                + log.endTold()
-                + ": data that was written over since may come back; --repair --cut-log would write"
-                + " key_tail there, copy the cache first"));
+            log.poisoned()
+                ? why
+                : why + "; --repair --cut-log would write key_tail there, copy the cache before"));
   }
 
   private void judged(DirtyPart part, Consumer<Finding> findings) {

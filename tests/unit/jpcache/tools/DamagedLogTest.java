@@ -323,6 +323,17 @@ class DamagedLogTest {
     assertEquals(0, check(false).problems());
   }
 
+  @Test
+  void aLostDirtyTailOfALogThatCannotBeReadIsLeft() {
+    damage(Damage.UNREADABLE);
+    damageReplica();
+    m.breakSeal(MediaBuilder.dirtyTailAt(1));
+    assertEquals(List.of("4 problem dirty_tail.crc", "5 problem memory"), findings());
+    assertEquals(0, repair(false));
+    assertEquals(0, repair(true));
+    assertTrue(told(true).contains("(memory that cannot be read at byte "), () -> told(true));
+  }
+
   /** The log is the one that begins at dirty_tail, and of that as much as is sound stays. */
   @Test
   void cutLogEndsTheLogThatBeginsAtDirtyTail() {
