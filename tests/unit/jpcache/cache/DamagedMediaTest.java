@@ -5,7 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.UserException;
@@ -132,6 +135,23 @@ class DamagedMediaTest {
       m.dirtyTail(0, 2 * SIZE);
       String refusal = refusal(m);
       assertTrue(refusal.contains("key.cache_seg_id at byte "), refusal);
+      assertTrue(refusal.endsWith("; run `jpcache fsck --repair` first"), refusal);
+    }
+  }
+
+  @Test
+  void aLogThatCannotBeReadBeforeDirtyTailIsRefusedWithThePlaceAndTheRepair() throws IOException {
+    int last = MediaBuilder.SMALL_SEGMENTS - 1;
+    try (MediaBuilder m = media()) {
+      m.kset(0, 0, key(0, 0));
+      m.lastKset(0, SIZE, last);
+      m.kset(5, 0, key(2, 0));
+      m.dirtyTail(5, 0);
+      try (FileChannel file = FileChannel.open(shm.resolve("cache"), StandardOpenOption.WRITE)) {
+        file.truncate(MediaBuilder.dataOffset(last));
+      }
+      String refusal = refusal(m);
+      assertTrue(refusal.contains("(memory that cannot be read at byte "), refusal);
       assertTrue(refusal.endsWith("; run `jpcache fsck --repair` first"), refusal);
     }
   }
