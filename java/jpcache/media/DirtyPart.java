@@ -2,6 +2,7 @@ package jpcache.media;
 
 import jpcache.base.Crc32c;
 import jpcache.base.UserException;
+import jpcache.pmem.PoisonedMemoryException;
 
 /**
  * Which part of a log the backing device may lack: the one place where that is decided, for all who
@@ -47,18 +48,40 @@ public record DirtyPart(
       return new DirtyPart(media, Where.FROM_DIRTY_TAIL, log, log, newest);
     }
     LogChain dirtyLog = LogChain.walk(media, media.dirtyTail(), media.keyTail());
-    return new DirtyPart(media, judge(log, dirtyLog, newest), log, dirtyLog, newest);
+    return new DirtyPart(media, judge(media, log, dirtyLog, newest), log, dirtyLog, newest);
   }
 
-  private static Where judge(LogChain log, LogChain dirtyLog, boolean newest) {
+  private static Where judge(CacheMedia media, LogChain log, LogChain dirtyLog, boolean newest) {
     if (dirtyLog.meets() || log.passes()) {
       return Where.ALL; // the log has begun, or gone on, behind it
     }
     if (!newest) {
       return log.endsWell() ? Where.ALL : Where.IN_DOUBT;
     }
-    // A log that ends as it should and a kset apart from it: that may be another log's.
-    return log.endsWell() && dirtyLog.hasKset() ? Where.IN_DOUBT : Where.BEHIND_DAMAGE;
+    if (!log.endsWell() || goesOn(media, log.end())) {
+      return Where.BEHIND_DAMAGE;
+    }
+    // A kset apart from a log that ends as it should may be another log's. Without one, the log is
+    // whole for all that the media tell.
+    return dirtyLog.hasKset() ? Where.IN_DOUBT : Where.ALL;
+  }
+
+  /** Whether ksets stand behind the end of a log in its segment that lead to dirty_tail. */
+  private static boolean goesOn(CacheMedia media, Position end) {
+    try {
+      Position at = RestOfLog.next(media, end);
+      while (at != null) {
+        LogChain rest = LogChain.walk(media, at, media.dirtyTail());
+        if (rest.meets()) {
+          return !at.equals(media.dirtyTail()); // that alone leads nowhere
+        }
+        boolean stays = rest.end().cacheSegment() == end.cacheSegment();
+        at = stays ? RestOfLog.next(media, rest.end()) : null;
+      }
+    } catch (PoisonedMemoryException e) {
+      // Then nothing can be told by it.
+    }
+    return false;
   }
 
   /** Readers fall back to an older one where a replica is damaged; zeros were never written. */

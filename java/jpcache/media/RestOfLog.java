@@ -49,6 +49,23 @@ public record RestOfLog(CacheMedia media, Position torn, Position first) {
         .map(first -> new RestOfLog(media, head, first));
   }
 
+  /**
+   * The first valid kset behind a place, as far as its segment reaches; null if there is none.
+   *
+   * @throws jpcache.pmem.PoisonedMemoryException if the memory there cannot be read
+   */
+  static @Nullable Position next(CacheMedia media, Position place) {
+    Search search = new Search(media, place);
+    int end = SEGMENT_DATA_BYTES - KSET_HEADER_BYTES;
+    for (int at = place.offsetBytes() + Long.BYTES; at <= end; at += Long.BYTES) {
+      Position next = new Position(place.cacheSegment(), at);
+      if (search.holdsKset(next)) {
+        return next;
+      }
+    }
+    return null;
+  }
+
   /** Whether the first kset says anything that holds: it is a last one, or has a key not stale. */
   public boolean beginsLive() {
     LogReader reader = new LogReader(media, first, Long.MAX_VALUE);

@@ -197,7 +197,7 @@ class DamagedLogTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "CLEARED")
+  @EnumSource
   void aRepairMakesDirtyTailKeyTailAndRescueBringsTheNewestData(Damage damage) {
     damage(damage);
     assertEquals(List.of("4 problem dirty_tail"), findings());
@@ -210,7 +210,7 @@ class DamagedLogTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "CLEARED")
+  @EnumSource
   void cutLogBringsNothingOldBackEither(Damage damage) {
     damage(damage);
     assertEquals(1, repair(true));
@@ -218,7 +218,7 @@ class DamagedLogTest {
   }
 
   @ParameterizedTest
-  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "CLEARED")
+  @EnumSource
   void untilThenRescueSendsToTheRepairAndTheNewestDataIsViewedAndCounted(Damage damage) {
     damage(damage);
     String refusal = refusal();
@@ -233,8 +233,8 @@ class DamagedLogTest {
 
   /** The kset at dirty_tail may be another log's then, and its data older than A and B. */
   @Test
-  void zerosInThePlaceOfAKsetAreLeftToAPersonAsLongAsAKsetStandsAtDirtyTail() {
-    damage(Damage.CLEARED);
+  void zerosWithNothingBehindAreLeftToAPersonAsLongAsAKsetStandsAtDirtyTail() {
+    m.media().asSlice(x().offsetBytes(), 2L * SIZE).fill((byte) 0); // the last one, too
     assertEquals(List.of("4 problem dirty_tail"), findings());
     assertTrue(told(false).contains("copy the cache"), () -> told(false));
     assertEquals(0, repair(false));
@@ -298,6 +298,25 @@ class DamagedLogTest {
     assertEquals(1, repair(false));
     assertEquals(List.of(), findings());
     rescueBringsTheNewestDataOf(3);
+  }
+
+  @Test
+  void aDirtyTailApartFromAWholeLogWhereNoKsetStandsIsNoneAndAllIsDirty() {
+    dirtyTail(9, 0);
+    assertEquals(DirtyPart.Where.ALL, where());
+    assertEquals(1, repair(false));
+    assertEquals(List.of(), findings());
+    rescueBringsTheNewestDataOf(3);
+  }
+
+  @Test
+  void ksetsBehindTheEndOfALogThatLeadElsewhereTellNothing() {
+    m.kset(DIRTY, 3 * SIZE, key(B, 1));
+    m.lastKset(DIRTY, 4 * SIZE, DIRTY); // and comes back to itself
+    dirtyTail(9, 0);
+    assertEquals(DirtyPart.Where.ALL, where());
+    m.kset(9, 0, key(B, 1));
+    assertEquals(DirtyPart.Where.IN_DOUBT, where());
   }
 
   @ParameterizedTest
