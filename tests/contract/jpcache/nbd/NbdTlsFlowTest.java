@@ -8,10 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.HexFormat;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
 import jpcache.block.MemoryBlockDevice;
@@ -28,7 +26,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Clients over TLS that do not read, or do not pause, and how their connections end. */
 class NbdTlsFlowTest {
-  private static final byte[] KEY = HexFormat.of().parseHex("00112233445566778899aabbccddeeff");
   private static final int MIB = 1 << 20;
 
   /** Takes a moment, unless somebody waits for ever. */
@@ -41,10 +38,7 @@ class NbdTlsFlowTest {
 
   @BeforeEach
   void loadKeys() throws IOException {
-    authority.writeServer(directory, authority.issue("server"));
-    Path psk = directory.resolve("keys.psk");
-    Files.writeString(psk, "alice:" + HexFormat.of().formatHex(KEY) + "\n");
-    keys = TlsKeys.load(directory, psk, ClientCertificates.OPTIONAL);
+    keys = authority.serverKeys(directory, ClientCertificates.OPTIONAL);
   }
 
   private ServedMemory serve(UnaryOperator<NbdServerOptions> settings) throws IOException {
@@ -61,7 +55,7 @@ class NbdTlsFlowTest {
   }
 
   private static TlsClient psk() {
-    return TlsClient.psk("alice", KEY);
+    return TlsClient.alice();
   }
 
   /** A client in transmission. */

@@ -9,11 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
 import jpcache.Seeds;
@@ -31,7 +29,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** NBD over TLS: what STARTTLS grants, and that nothing is lost or mixed up in records. */
 class NbdTlsTest {
-  private static final byte[] KEY = HexFormat.of().parseHex("00112233445566778899aabbccddeeff");
   private static final int ERR_POLICY = 0x80000002;
   private static final int ERR_TLS_REQD = 0x80000005;
   private static final int MIB = 1 << 20;
@@ -42,10 +39,7 @@ class NbdTlsTest {
 
   @BeforeEach
   void loadKeys() throws IOException {
-    authority.writeServer(directory, authority.issue("server"));
-    Path psk = directory.resolve("keys.psk");
-    Files.writeString(psk, "alice:" + HexFormat.of().formatHex(KEY) + "\n");
-    keys = TlsKeys.load(directory, psk, ClientCertificates.OPTIONAL);
+    keys = authority.serverKeys(directory, ClientCertificates.OPTIONAL);
   }
 
   private ServedMemory serve(TlsPolicy policy) throws IOException {
@@ -55,7 +49,7 @@ class NbdTlsTest {
   }
 
   private TlsClient psk() {
-    return TlsClient.psk("alice", KEY);
+    return TlsClient.alice();
   }
 
   private TlsClient x509() {

@@ -7,10 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -18,7 +16,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Whatever a client sends: the session fails in words or waits for more, and never throws. */
 class HostileTlsClientTest {
-  private static final byte[] KEY = HexFormat.of().parseHex("00112233445566778899aabbccddeeff");
   private static final int HANDSHAKE = 22;
 
   /** A change_cipher_spec for the sake of old middleboxes comes first, and means nothing. */
@@ -30,10 +27,7 @@ class HostileTlsClientTest {
 
   @BeforeEach
   void loadKeys() throws IOException {
-    authority.writeServer(directory, authority.issue("server"));
-    Path psk = directory.resolve("keys.psk");
-    Files.writeString(psk, "alice:" + HexFormat.of().formatHex(KEY) + "\n");
-    keys = TlsKeys.load(directory, psk, ClientCertificates.REQUIRED);
+    keys = authority.serverKeys(directory, ClientCertificates.REQUIRED);
   }
 
   @Test
@@ -100,7 +94,7 @@ class HostileTlsClientTest {
   void theSecondFlightWithAnyByteChangedIsRefused() throws IOException {
     int length = DUMMY_BYTES + 1;
     for (int at = DUMMY_BYTES; at < length; at++) {
-      TlsClient client = TlsClient.psk("alice", KEY);
+      TlsClient client = TlsClient.alice();
       TlsTalk talk = new TlsTalk(keys, client);
       byte[] hello = client.take();
       talk.server.offer(hello, hello.length);
@@ -115,7 +109,7 @@ class HostileTlsClientTest {
 
   @Test
   void aChangedRecordEndsTheSessionAndGivesNoPlaintext() throws IOException {
-    TlsTalk talk = new TlsTalk(keys, TlsClient.psk("alice", KEY));
+    TlsTalk talk = new TlsTalk(keys, TlsClient.alice());
     talk.handshake();
     talk.client.write(new byte[1000]);
     byte[] record = talk.client.take();
@@ -155,7 +149,6 @@ class HostileTlsClientTest {
 
   private Iterable<TlsClient> clients() {
     return Arrays.asList(
-        TlsClient.psk("alice", KEY),
-        TlsClient.x509(authority.certificate(), authority.issue("host")));
+        TlsClient.alice(), TlsClient.x509(authority.certificate(), authority.issue("host")));
   }
 }

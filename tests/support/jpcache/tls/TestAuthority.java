@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Base64;
 import java.util.Date;
+import java.util.HexFormat;
 import java.util.concurrent.atomic.AtomicLong;
 import org.bouncycastle.asn1.ASN1EncodableVector;
 import org.bouncycastle.asn1.ASN1Integer;
@@ -57,6 +58,17 @@ public final class TestAuthority {
 
   public X509Certificate certificate() {
     return certificate;
+  }
+
+  /**
+   * A server's keys, made in a directory: a certificate, and a pre-shared key of {@link
+   * TlsClient#alice}'s.
+   */
+  public TlsKeys serverKeys(Path directory, ClientCertificates clients) throws IOException {
+    writeServer(directory, issue("server"));
+    Path psk = directory.resolve("keys.psk");
+    Files.writeString(psk, "alice:" + HexFormat.of().formatHex(TlsClient.alicesKey()) + "\n");
+    return TlsKeys.load(directory, psk, clients);
   }
 
   /** A certificate that is valid today. */

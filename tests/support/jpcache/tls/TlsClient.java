@@ -8,6 +8,7 @@ import java.security.GeneralSecurityException;
 import java.security.KeyStore;
 import java.security.SecureRandom;
 import java.security.cert.X509Certificate;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Vector;
 import javax.net.ssl.KeyManagerFactory;
@@ -52,6 +53,16 @@ public interface TlsClient {
   static TlsClient x509(
       X509Certificate authority, TestAuthority.@Nullable Identity own, String... protocols) {
     return new Jdk(authority, own, protocols.length == 0 ? new String[] {"TLSv1.3"} : protocols);
+  }
+
+  /** A client whose pre-shared key {@link TestAuthority#serverKeys} know. */
+  static TlsClient alice() {
+    return psk("alice", alicesKey());
+  }
+
+  /** That key. */
+  static byte[] alicesKey() {
+    return HexFormat.of().parseHex("00112233445566778899aabbccddeeff");
   }
 
   /** A client with a pre-shared key. */

@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Sessions between the server's side and clients of the JDK and of Bouncy Castle, in memory. */
 class TlsEngineTest {
-  private static final byte[] KEY = HexFormat.of().parseHex("00112233445566778899aabbccddeeff");
+  private static final byte[] KEY = TlsClient.alicesKey();
 
   @TempDir private Path directory;
   private final TestAuthority authority = new TestAuthority("authority");
@@ -66,7 +66,7 @@ class TlsEngineTest {
 
   @Test
   void aClientWithAPreSharedKeyIsKnownByItsName() throws IOException {
-    TlsTalk talk = new TlsTalk(keys(ClientCertificates.REQUIRED), TlsClient.psk("alice", KEY));
+    TlsTalk talk = new TlsTalk(keys(ClientCertificates.REQUIRED), TlsClient.alice());
 
     talk.mustEcho("no certificate needed");
     assertEquals("user alice", talk.server.peer());
@@ -76,7 +76,7 @@ class TlsEngineTest {
   void preSharedKeysDoWithoutCertificates() throws IOException {
     TlsKeys alone = TlsKeys.load(null, psk, ClientCertificates.IGNORED);
 
-    new TlsTalk(alone, TlsClient.psk("alice", KEY)).mustEcho("alone");
+    new TlsTalk(alone, TlsClient.alice()).mustEcho("alone");
     assertEquals("the client named no pre-shared key", new TlsTalk(alone, x509(null)).mustFail());
   }
 
@@ -221,7 +221,7 @@ class TlsEngineTest {
   @ValueSource(booleans = {false, true})
   void aSessionThatTheClientClosesHasEndedButNotFailedAndCanBeWrittenTo(boolean psk)
       throws IOException {
-    TlsClient client = psk ? TlsClient.psk("alice", KEY) : x509(null);
+    TlsClient client = psk ? TlsClient.alice() : x509(null);
     TlsTalk talk = new TlsTalk(keys(ClientCertificates.IGNORED), client);
     talk.handshake();
     byte[] closeNotify = closeNotify(talk.client);
@@ -242,7 +242,7 @@ class TlsEngineTest {
 
   @Test
   void whatComesBehindTheEndOfASessionCountsForNothing() throws IOException {
-    TlsTalk talk = new TlsTalk(keys(ClientCertificates.IGNORED), TlsClient.psk("alice", KEY));
+    TlsTalk talk = new TlsTalk(keys(ClientCertificates.IGNORED), TlsClient.alice());
     talk.handshake();
     talk.client.close();
     talk.client.write(new byte[100]);
