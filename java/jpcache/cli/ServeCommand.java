@@ -154,13 +154,14 @@ final class ServeCommand implements Callable<Integer> {
     addresses.stream().skip(1).forEach(address -> notice("listens on " + address + " too"));
     PrintWriter err = spec.commandLine().getErr();
     notices.forEach(notice -> err.println(Failures.oneLine("jpcache: " + notice)));
+    err.flush();
     PrintWriter out = spec.commandLine().getOut();
     out.println("READY " + addresses.getFirst() + " size=" + serving.sizeBytes());
     String failure = StandardOutput.failure(out);
     if (failure != null) {
       err.println("jpcache: " + failure + ": serves, though nobody is told READY");
+      err.flush();
     }
-    err.flush();
     serving.prefault();
   }
 }
