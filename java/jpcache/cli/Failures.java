@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
+import jpcache.base.Printable;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
 import picocli.CommandLine;
@@ -100,6 +101,6 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
   /** Names and values from outside may hold line breaks and terminal controls. */
   static String oneLine(String text) {
-    return text.strip().replaceAll("\\p{Cntrl}+", " ");
+    return Printable.oneLine(text.strip());
   }
 }

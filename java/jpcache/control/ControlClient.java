@@ -9,6 +9,7 @@ import java.nio.file.attribute.UserPrincipal;
 import java.util.List;
 import java.util.stream.Collectors;
 import jdk.net.ExtendedSocketOptions;
+import jpcache.base.Printable;
 import jpcache.base.UserException;
 
 /**
@@ -78,7 +79,7 @@ public final class ControlClient {
       lines.send(request + "\n");
       answer = lines.receive(MAX_ANSWER_BYTES, false);
     }
-    List<String> lines = answer.lines().map(Lines::printable).toList();
+    List<String> lines = answer.lines().map(Printable::oneLine).toList();
     if (!lines.isEmpty() && lines.getFirst().equals(Lines.OK)) {
       return lines.subList(1, lines.size());
     }

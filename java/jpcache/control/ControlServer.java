@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
 import jdk.net.ExtendedSocketOptions;
+import jpcache.base.Printable;
 import jpcache.base.UserException;
 
 /**
@@ -144,7 +145,7 @@ public final class ControlServer implements AutoCloseable {
           end = answer.end();
           lines.send(success(answer.lines()));
         } catch (UserException e) {
-          lines.send(Lines.ERROR + Lines.printable(String.valueOf(e.getMessage())) + "\n");
+          lines.send(Lines.ERROR + Printable.oneLine(String.valueOf(e.getMessage())) + "\n");
         }
       }
     } finally {
@@ -165,7 +166,7 @@ public final class ControlServer implements AutoCloseable {
       for (SocketChannel peer : held) {
         try {
           peer.write(
-              ByteBuffer.wrap((Lines.printable(line) + "\n").getBytes(StandardCharsets.UTF_8)));
+              ByteBuffer.wrap((Printable.oneLine(line) + "\n").getBytes(StandardCharsets.UTF_8)));
         } catch (IOException e) {
           LOG.log(Level.DEBUG, "a peer that waits for the end is gone: " + e.getMessage());
         }
@@ -194,7 +195,7 @@ public final class ControlServer implements AutoCloseable {
 
   private static String success(List<String> lines) {
     StringBuilder answer = new StringBuilder(Lines.OK).append('\n');
-    lines.forEach(line -> answer.append(Lines.printable(line)).append('\n'));
+    lines.forEach(line -> answer.append(Printable.oneLine(line)).append('\n'));
     return answer.toString();
   }
 

@@ -35,11 +35,6 @@ final class Lines {
     channel.configureBlocking(false);
   }
 
-  /** A line without what would end it, move a terminal's cursor, or turn a script's direction. */
-  static String printable(String line) {
-    return line.replaceAll("[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]+", " ");
-  }
-
   /**
    * Reads until the peer ends its output, or after the first line if that is all that is wanted.
    *

@@ -1,5 +1,7 @@
 package jpcache.tls;
 
+import jpcache.base.Printable;
+
 /** What a client says, made fit for a line of the log: it may say anything, at any length. */
 final class LogText {
   private static final int MAX_NAME = 64;
@@ -19,7 +21,7 @@ final class LogText {
 
   /** Without what moves a terminal's cursor, ends a line, or turns the direction of a script. */
   private static String shown(String text, int most) {
-    String clean = text.replaceAll("[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]", "?");
+    String clean = text.replaceAll(Printable.UNFIT, "?");
     return clean.length() <= most ? clean : clean.substring(0, most) + "...";
   }
 }
