@@ -16,7 +16,7 @@ newest_data() { # cache
       END { printf "%d\n", 20480 + at[1] * 16777216 + 12288 + at[2] }'
 }
 
-in_guest() { printf 'planted=%q\n' "$1" >>"$work/0/settings"; }
+plan_in_guest() { printf 'planted=%q\n' "$1" >>"$work/0/settings"; }
 
 plant_lost() { # a sector that the load wrote, before jpcache's view is judged
   look_ours
@@ -27,33 +27,33 @@ plant_ours() { # any byte of jpcache's view
   look_ours
   keep_promises
   flip "$shm/0/view" $((backing_bytes - 1000))
-  copy_all
+  copy . copy
   look_kernel
   agree
 }
 plant_kernel() { # the byte that the kernel reads from its cache; without data crc, by which it would refuse to
   look_ours
-  copy_all
-  flip "$shm/$plain/pmem.copy" "$(newest_data "$shm/$plain/pmem")"
+  copy . copy
+  flip "$shm/$plain/copy/pmem" "$(newest_data "$shm/$plain/pmem")"
   look_kernel
   agree
 }
 plant_refused() { # the superblock's checksum
   look_ours
-  copy_all
-  flip "$shm/0/pmem.copy" 4096
+  copy . copy
+  flip "$shm/0/copy/pmem" 4096
   look_kernel
 }
 plant_complaint() { # a word of warning in the kernel's log
   look_ours
-  copy_all
-  in_guest "echo '<4>a planted complaint' >/dev/kmsg"
+  copy . copy
+  plan_in_guest "echo '<4>a planted complaint' >/dev/kmsg"
   look_kernel
 }
 plant_status() { # one field of nine
   look_ours
-  copy_all
-  in_guest "dmsetup message pcache0 0 gc_percent 33"
+  copy . copy
+  plan_in_guest "dmsetup message pcache0 0 gc_percent 33"
   look_kernel
   agree
 }
