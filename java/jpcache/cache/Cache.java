@@ -40,8 +40,8 @@ import jpcache.pmem.PmemRegion;
  * Maintenance} says when.
  *
  * <p>The engine has no thread and no timer of its own: whoever owns it calls {@link
- * Maintenance#step} from one thread, when that asks for it and when {@link #setWakeUp the engine}
- * does.
+ * Maintenance#step} from one thread, after the time that the last step returned, and whenever what
+ * {@link #setWakeUp} was given runs.
  */
 public final class Cache implements BlockDevice, AutoCloseable {
   private final PmemRegion region;

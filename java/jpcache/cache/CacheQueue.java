@@ -177,7 +177,8 @@ final class CacheQueue implements BlockQueue {
    * Takes parts of a zeroed range into the batch as the mode has it, and publishes them now and
    * then.
    *
-   * @param mostBytes no part begins so far behind the first
+   * @param mostBytes ends before a part that would begin so far, or farther, behind this call's
+   *     first
    * @return whether there was room for any
    */
   boolean stageZeroes(ZeroedRange range, long mostBytes) {

@@ -28,8 +28,8 @@ import jpcache.media.Position;
  * kernel leaves them for whoever meets them.
  *
  * <p>Keys of zeroed ranges share their places, so an older one must not take out what a newer one,
- * which may still be dirty, has put into a tree: see {@link ZeroExtents}. They are counted, and as
- * gone only once key_tail has moved: after a run that fails before, the next comes by them again.
+ * which may still be dirty, has put into a tree: see {@link ZeroExtents}, which counts them. The
+ * counts go down only after key_tail has moved, because a run that fails before is repeated.
  *
  * <p>Used by the maintenance thread. Locks: one subtree at a time.
  *

@@ -15,8 +15,8 @@ import jpcache.pmem.PmemRegion;
  * The ksets that one batch of write-back takes from the log, and what of their keys' data is the
  * newest.
  *
- * <p>May be read before it is its turn, and bit by bit: which keys it has depends on where it
- * begins and how large it may be alone, since what dirty_tail has not passed does not change.
+ * <p>May be read early and in steps: which keys it has depends only on where it begins and on how
+ * large it may be, since what dirty_tail has not passed does not change.
  *
  * <p>Zeros are not written but made: keys of zeroed ranges are known by where they point, and large
  * data that is all zeros by a look at it, which is over with the first byte that is none.

@@ -40,7 +40,8 @@ final class Window {
 
   /** A request has ended. */
   void leave() {
-    // Only the sleeper enters, so that there are exactly so many is seen once while it sleeps.
+    // Only the thread that sleeps enters: while it does, the count only falls, and equals this
+    // once.
     if (underWay.decrementAndGet() == sleepsUntil) {
       LockSupport.unpark(sleeper);
     }

@@ -52,7 +52,7 @@ public record CacheInfo(int firstSegment, int segments, int flags) {
     return CacheMode.of((flags >>> MODE_SHIFT) & MODE_MASK);
   }
 
-  /** The share of used segments above which garbage is collected. */
+  /** The share of used segments, in percent, from which on garbage is collected. */
   public int gcPercent() {
     return (flags >>> GC_PERCENT_SHIFT) & GC_PERCENT_MASK;
   }

@@ -8,7 +8,7 @@ import java.util.BitSet;
 import jpcache.media.MediaException.Kind;
 
 /**
- * Walks the key log, kset by kset. The only reader of it: replay, dump and view all see the log
+ * Walks the key log, kset by kset. The only reader of it: the engine and all tools see the log
  * through this class, and a kset is shown only after all of it has been validated.
  *
  * <p>The log ends at the first place that holds no valid kset: that is how a power cut leaves it,

@@ -89,7 +89,7 @@ public final class SharedZeros {
     return segmentOffsetBytes == UNMAPPED_AT || segmentOffsetBytes == KEPT_AT;
   }
 
-  /** Whether a segment where a key's data begins there does not begin with such an extent. */
+  /** Whether a live key with data there proves that its segment does not begin with such zeros. */
   public static boolean isExcludedBy(int segmentOffsetBytes) {
     return segmentOffsetBytes < SIZE_BYTES && !canBeginAt(segmentOffsetBytes);
   }

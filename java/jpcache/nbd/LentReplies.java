@@ -15,7 +15,7 @@ final class LentReplies {
   private final Loan[] loans = new Loan[MOST]; // the first are those of the replies, in turn
   private int count;
 
-  /** Behind the replies' loans, the end of those that the device has not been given back yet. */
+  /** {@code loans[count..settled)} have ended for the client, and are yet to be given back. */
   private int settled;
 
   LentReplies() {

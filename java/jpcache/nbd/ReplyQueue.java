@@ -150,8 +150,9 @@ final class ReplyQueue implements AutoCloseable {
   }
 
   /**
-   * Sends, as far as the socket takes it, what has completed. Replies go out in the order of their
-   * requests, which is their order in memory; what has not completed is left for later.
+   * Sends, as far as the socket takes it, what has completed. A batch's replies go out in the order
+   * of their requests, which is their order in memory; what has not completed by then goes out
+   * later, in no order.
    *
    * @return whether any have gone out since the last time, so that there is room for others
    */

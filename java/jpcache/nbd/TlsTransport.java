@@ -9,10 +9,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * TLS over a connection.
  *
- * <p>Memory: what has arrived and was not decrypted ({@link #IN_BYTES}), what is encrypted and on
- * its way out (about twice {@link #OUT_BYTES}, since no more is taken while so much is pending, and
- * {@link #ANSWER_BYTES} that receiving has to answer: then no more is received), and a few records
- * in the engine.
+ * <p>Memory: incoming, up to {@link #IN_BYTES} that are not decrypted yet. Outgoing, up to {@link
+ * #OUT_BYTES} that are encrypted, and as much and one record more in the engine; what receiving has
+ * to answer may add {@link #ANSWER_BYTES}, then no more is received.
  *
  * <p>The lock guards the engine and what goes out, since one thread may send while the connection's
  * receives. It is taken after {@link ReplyQueue}'s send lock, and held for the encryption of as
