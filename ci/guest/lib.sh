@@ -42,7 +42,9 @@ pick() {
   REPLY=${*:REPLY+1:1}
 }
 
-# What the kernel said, as a warning or worse, since the caches came, in the console $1. Nothing, when all is well.
+# What the kernel said, as a warning or worse, since the caches came, in the console $1. Nothing, when all is well;
+# what it says of interrupts that came late is about the emulator.
 complaints() {
-  tr -d '\r' <"$1" | sed '1,/jpcache: begins/d' | grep -vE '^ *$|reboot: Power down|nbd[0-9]+: shutting down sockets' || :
+  tr -d '\r' <"$1" | sed '1,/jpcache: begins/d' |
+    grep -vE '^ *$|reboot: Power down|nbd[0-9]+: shutting down sockets|hpet: Lost|hrtimer: interrupt took' || :
 }

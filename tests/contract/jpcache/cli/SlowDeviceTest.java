@@ -22,7 +22,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A full cache in front of a device that has stopped, as a client on one connection sees it. */
-@Timeout(40)
+@Timeout(300)
 class SlowDeviceTest {
   private static final int MIB = 1 << 20;
   private static final int BLOCKS = 48;

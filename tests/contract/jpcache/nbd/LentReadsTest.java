@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.EnumSource.Mode;
 
 /** Long reads whose data is sent from where the device has it. */
-@Timeout(60)
+@Timeout(300)
 class LentReadsTest {
   private static final int KIB = 1 << 10;
   private static final int DEVICE_BYTES = 64 << 20;

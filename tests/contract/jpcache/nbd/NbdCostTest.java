@@ -14,7 +14,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** What a connection costs: no allocation for a request, no processor while nothing arrives. */
-@Timeout(60)
+@Timeout(300)
 class NbdCostTest {
   private static final int BATCH = 32;
 

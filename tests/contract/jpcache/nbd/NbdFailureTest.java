@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
  * How a connection ends whose thread meets an exception that nobody foresaw, in the middle of a
  * batch. {@link ServedMemory} sees whether anything of it is left.
  */
-@Timeout(20)
+@Timeout(300)
 class NbdFailureTest {
   private static final int MIB = 1 << 20;
   private static final int BLOCK = 512;

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** Every request is counted once, by kind, wherever it completes. */
-@Timeout(60)
+@Timeout(300)
 class NbdMetricsTest {
   private final MemoryBlockDevice device = new MemoryBlockDevice(1 << 20);
   private final Registry registry = new Registry();

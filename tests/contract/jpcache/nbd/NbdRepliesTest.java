@@ -24,7 +24,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Every command, answered in each of the three formats that a client may choose. */
-@Timeout(60)
+@Timeout(300)
 class NbdRepliesTest {
   private static final int KIB = 1 << 10;
   private static final int MIB = 1 << 20;

@@ -21,7 +21,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What clients may rely on, over unix sockets (false) and TCP (true). */
-@Timeout(60)
+@Timeout(300)
 class NbdServerTest {
   private static final int MIB = 1 << 20;
 

@@ -29,7 +29,7 @@ class NbdTlsFlowTest {
   private static final int MIB = 1 << 20;
 
   /** Takes a moment, unless somebody waits for ever. */
-  private static final Duration SOON = Duration.ofSeconds(20);
+  private static final Duration SOON = Duration.ofSeconds(60);
 
   @TempDir private Path directory;
   private final TestAuthority authority = new TestAuthority("authority");

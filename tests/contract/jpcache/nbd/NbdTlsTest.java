@@ -17,6 +17,7 @@ import java.util.Random;
 import jpcache.Seeds;
 import jpcache.block.MemoryBlockDevice;
 import jpcache.support.LogLines;
+import jpcache.support.Soon;
 import jpcache.tls.ClientCertificates;
 import jpcache.tls.TestAuthority;
 import jpcache.tls.TlsClient;
@@ -196,18 +197,18 @@ class NbdTlsTest {
 
   @Test
   void theHandshakeHasTheTimeOfTheNegotiation() throws IOException {
+    byte[] hello = psk().take();
     try (ServedMemory served =
             ServedMemory.start(
                 new MemoryBlockDevice(MIB),
                 options ->
                     options
-                        .withNegotiationTimeoutMs(200)
+                        .withNegotiationTimeoutMs(3000)
                         .withListening(options.listening().withTls(TlsPolicy.ON, keys)));
         NbdClient silent = served.unix().hello();
         NbdClient slow = served.unix().hello()) {
       silent.option(NbdClient.OPT_STARTTLS, new byte[0]);
       slow.option(NbdClient.OPT_STARTTLS, new byte[0]);
-      byte[] hello = psk().take();
       slow.send(ByteBuffer.wrap(hello, 0, hello.length - 1));
 
       assertTrue(silent.closedByServer());
@@ -217,14 +218,16 @@ class NbdTlsTest {
   }
 
   @Test
-  void aHandshakeDoesNotHoldUpTheStop() throws IOException {
-    try (ServedMemory served = serve(TlsPolicy.ON);
-        NbdClient silent = served.unix().hello()) {
-      silent.option(NbdClient.OPT_STARTTLS, new byte[0]);
-      long start = System.nanoTime();
-      assertTrue(served.server.stop());
-      assertTrue(System.nanoTime() - start < 3_000_000_000L);
-    }
+  void aHandshakeDoesNotHoldUpTheStop() throws Exception {
+    Soon.within(
+        3000,
+        () -> {
+          try (ServedMemory served = serve(TlsPolicy.ON);
+              NbdClient silent = served.unix().hello()) {
+            silent.option(NbdClient.OPT_STARTTLS, new byte[0]);
+            return served.stopNanos();
+          }
+        });
   }
 
   /** ServedMemory's close finds what a client that is cut off at any byte leaves behind. */
@@ -254,7 +257,7 @@ class NbdTlsTest {
                 options ->
                     options
                         .withReplyBytes(MIB)
-                        .withStopTimeoutMs(1000)
+                        .withStopTimeoutMs(10_000)
                         .withListening(options.listening().withTls(TlsPolicy.ON, keys)));
         NbdClient deaf = served.unix().hello().startTls(psk());
         NbdClient other = served.unix().hello().startTls(x509())) {
@@ -267,7 +270,7 @@ class NbdTlsTest {
       other.write(0, new byte[MIB]);
       assertEquals(MIB, other.read(0, MIB).length);
       assertTimeoutPreemptively(
-          Duration.ofSeconds(10), () -> assertTrue(served.server.stop(), "in time"));
+          Duration.ofSeconds(60), () -> assertTrue(served.server.stop(), "in time"));
     }
   }
 }

@@ -34,7 +34,7 @@ public final class LiveFuzz {
   private static final int MIB = 1 << 20;
 
   /** What the honest client may have to wait for an answer, on a machine with other work. */
-  private static final long PATIENCE_NANOS = 10_000_000_000L;
+  private static final long PATIENCE_NANOS = 60_000_000_000L;
 
   private static final int[] EDGES = {
     0,

@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Other people's clients against the server, over unix sockets (false) and TCP (true). What is not
  * installed is skipped, with a message.
  */
-@Timeout(120)
+@Timeout(300)
 class NbdInteropTest {
   private static final int SIZE = 64 << 20;
 

@@ -21,7 +21,7 @@ class LongReplayTest {
   private static final int KEY_BYTES = Layout.SUBTREE_BYTES;
   private static final int BLOCK = 4096;
   private static final int DATA_SEGMENT = 1;
-  private static final double REPLAY_NANOS = 1.5e9;
+  private static final double REPLAY_NANOS = 3e9;
 
   @TempDir(factory = ShmDirectory.class)
   Path shm;

@@ -26,6 +26,7 @@ import jpcache.base.Errno;
 import jpcache.nbd.NbdClient;
 import jpcache.support.MappedPages;
 import jpcache.support.ShmDirectory;
+import jpcache.support.Soon;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,8 +67,11 @@ class ServerLifeTest {
       assertTrue(server.stderr().lines().count() <= 1, "a notice at most: " + server.stderr());
       while (true) {
         NbdClient.Reply reply = client.receive();
-        assertEquals(0, reply.error());
-        answered.add(offsets.get(reply.cookie()));
+        // What it had not begun on when it was told to end is refused.
+        assertTrue(reply.error() == 0 || reply.error() == Errno.ESHUTDOWN, reply::toString);
+        if (reply.error() == 0) {
+          answered.add(offsets.get(reply.cookie()));
+        }
       }
     } catch (EOFException e) {
       // The server has closed, after its last answer.
@@ -97,8 +101,20 @@ class ServerLifeTest {
   @Test
   void underLoadItStopsWithinFiveSecondsAndTheNextServerHasAllThatWasAcknowledged()
       throws Exception {
-    List<Future<Set<Long>>> writers = new ArrayList<>();
     Set<Long> acknowledged = new HashSet<>();
+    Soon.within(5000, () -> stopUnderLoad(acknowledged));
+    try (Server _ = Server.start(media.serveOptions());
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      for (long offset : acknowledged) {
+        assertArrayEquals(payload(offset), client.read(offset, WRITE_BYTES));
+      }
+    }
+  }
+
+  /** Returns how long the stop took, with what was acknowledged before. */
+  private long stopUnderLoad(Set<Long> acknowledged) throws Exception {
+    List<Future<Set<Long>>> writers = new ArrayList<>();
     try (Server server = Server.start(media.serveOptions());
         ExecutorService threads = Executors.newFixedThreadPool(WRITERS)) {
       CountDownLatch underLoad = new CountDownLatch(2000);
@@ -109,18 +125,11 @@ class ServerLifeTest {
       underLoad.await();
       long begin = System.nanoTime();
       assertEquals(0, server.terminate(), server::stderr);
-      long tookMs = (System.nanoTime() - begin) / 1_000_000;
-      assertTrue(tookMs < 5000, tookMs + " ms");
+      long took = System.nanoTime() - begin;
       for (Future<Set<Long>> writer : writers) {
         acknowledged.addAll(writer.get());
       }
-    }
-    try (Server _ = Server.start(media.serveOptions());
-        NbdClient client = NbdClient.unix(media.socket())) {
-      client.go("");
-      for (long offset : acknowledged) {
-        assertArrayEquals(payload(offset), client.read(offset, WRITE_BYTES));
-      }
+      return took;
     }
   }
 

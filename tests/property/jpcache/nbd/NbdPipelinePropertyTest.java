@@ -33,7 +33,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * <p>Requests in flight that overlap have no order, so a client never has such two, unless both
  * read.
  */
-@Timeout(120)
+@Timeout(300)
 class NbdPipelinePropertyTest {
   private static final int CLIENTS = 3;
   private static final int PART_BYTES = 4 << 20;

@@ -2,7 +2,6 @@ package jpcache.cache;
 
 import static jpcache.cache.SectorModel.SECTOR;
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -36,6 +35,9 @@ import org.junit.jupiter.params.provider.EnumSource;
  * and covered, write-back and collection.
  */
 class SubtreeHistoryTest {
+  /** On a machine with other work it goes on until there are so many: fewer say nothing. */
+  private static final int ENOUGH_OPERATIONS = 1000;
+
   private static final int DEVICE_SECTORS = (24 << 20) / SECTOR;
   private static final int FIRST_SECTOR = 1000;
 
@@ -100,7 +102,6 @@ class SubtreeHistoryTest {
     System.out.printf(
         "SubtreeHistoryTest: %s, %d operations of sectors are linearizable, %d MiB beside them%n",
         durability, history.operations(), churnVersions.get());
-    assertTrue(history.operations() > 1000, "too few to say anything");
   }
 
   private void runClients(Cache cache, Arena arena, long end) throws Exception {
@@ -174,7 +175,7 @@ class SubtreeHistoryTest {
     public Integer call() {
       int requests = 0;
       try (queue) {
-        while (System.nanoTime() < end) {
+        while (System.nanoTime() < end || history.operations() <= ENOUGH_OPERATIONS) {
           requests += batch();
         }
       }

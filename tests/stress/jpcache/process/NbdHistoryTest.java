@@ -3,7 +3,6 @@ package jpcache.process;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -55,6 +54,9 @@ import org.junit.jupiter.params.provider.EnumSource;
  * written data, filled data, the backing device, and places between.
  */
 class NbdHistoryTest {
+  /** On a machine with other work it goes on until there are so many: fewer say nothing. */
+  private static final int ENOUGH_OPERATIONS = 1000;
+
   private static final int DEVICE_BYTES = 24 << 20;
   private static final int SUBTREE_SECTORS = (4 << 20) / Stamp.SECTOR_BYTES;
   private static final int WRITERS = 4;
@@ -173,7 +175,6 @@ class NbdHistoryTest {
     System.out.printf(
         "NbdHistoryTest: %s, %d operations of sectors are linearizable%n",
         durability, history.operations());
-    assertTrue(history.operations() > 1000, "too few to say anything");
   }
 
   private record Request(boolean write, int sector, int count, long value, long invoked) {}
@@ -196,7 +197,7 @@ class NbdHistoryTest {
       int requests = 0;
       try (NbdClient client = NbdClient.unix(socket)) {
         client.go("");
-        while (System.nanoTime() < end) {
+        while (System.nanoTime() < end || history.operations() <= ENOUGH_OPERATIONS) {
           requests += batch(client);
         }
         client.disconnect();
@@ -263,7 +264,7 @@ class NbdHistoryTest {
   }
 
   @Test
-  @Timeout(120)
+  @Timeout(300)
   void eachOf256ConnectionsReadsBackWhatItHasWritten() throws Exception {
     serve(
         Durability.ACK,

@@ -1,6 +1,7 @@
 package jpcache.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import java.io.IOException;
@@ -21,7 +22,13 @@ import jpcache.block.MemoryBlockDevice;
  */
 final class ServedMemory implements AutoCloseable {
   /** Far beyond what anything here takes; only a hang reaches it. */
-  static final long PATIENCE_NANOS = 20_000_000_000L;
+  static final long PATIENCE_NANOS = 60_000_000_000L;
+
+  /**
+   * Longer than a machine may stand still, if not a test's own: what must be quick has a limit of
+   * its own.
+   */
+  private static final int STOP_TIMEOUT_MS = 60_000;
 
   private static boolean warm;
   private static boolean countDescriptors;
@@ -43,7 +50,8 @@ final class ServedMemory implements AutoCloseable {
     descriptorsBefore = descriptors();
     NbdServerOptions options =
         NbdServerOptions.defaults()
-            .withListen(NbdUri.unix(socket.toString(), ""), NbdUri.tcp("127.0.0.1", 0, ""));
+            .withListen(NbdUri.unix(socket.toString(), ""), NbdUri.tcp("127.0.0.1", 0, ""))
+            .withStopTimeoutMs(STOP_TIMEOUT_MS);
     server = NbdServer.start(settings.apply(options), exports);
   }
 
@@ -77,6 +85,13 @@ final class ServedMemory implements AutoCloseable {
       }
       countDescriptors = true;
     }
+  }
+
+  /** Stops the server, which must succeed, and returns how long that took. */
+  long stopNanos() {
+    long begin = System.nanoTime();
+    assertTrue(server.stop(), "in time");
+    return System.nanoTime() - begin;
   }
 
   NbdClient unix() throws IOException {

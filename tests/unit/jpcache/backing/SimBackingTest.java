@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** What goes wrong on the simulated device's own thread reaches the test that has caused it. */
-@Timeout(60)
+@Timeout(300)
 class SimBackingTest {
   private final SimBacking device = new SimBacking(new byte[8192], true, 1);
   private final AssertionError wrong = new AssertionError("an answer that is not as it should be");

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** The device over raw I/O that refuses a call for want of memory: each of them in turn. */
-@Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class WantOfMemoryTest {
   private static final int SIZE = (1 << 20) + 2560;
   private static final Geometry GEOMETRY = new Geometry(SIZE, 512, 4096, 512, SIZE - 2560, 4096);

@@ -139,6 +139,9 @@ final class DeviceLockTest {
     long heir = Long.parseLong(ended.inputReader().readLine());
     try {
       ended.waitFor();
+      while (!Files.readString(Path.of("/proc/" + heir + "/comm")).equals("sleep\n")) {
+        Thread.onSpinWait(); // a copy of its shell yet
+      }
       refusedBy(() -> DeviceLock.exclusive(writer(), "image"), "process " + heir + " (sleep)");
     } finally {
       ProcessHandle.of(heir).ifPresent(ProcessHandle::destroyForcibly);

@@ -13,7 +13,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a sender with many requests under way may rely on. */
-@Timeout(30)
+@Timeout(300)
 class WindowTest {
   private static final int REQUESTS = 200_000;
 

@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** One batch of write-back at a time, by what the backing device and the media are told. */
-@Timeout(60)
+@Timeout(300)
 class WriteBackTest {
   private static final int DEVICE_BYTES = 8 << 20;
   private static final int BLOCK = 4096;

@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Servers that are not what the client is looking for. */
-@Timeout(60)
+@Timeout(300)
 class ControlClientTest {
   private static final long PATIENCE_MS = 20_000;
   private static final int OTHER_UID = 12345;

@@ -68,7 +68,8 @@ class FsckMutatedMediaTest {
       build(m);
       byte[][] saved = save(m);
       long until = System.nanoTime() + NANOS;
-      for (long round = 0; System.nanoTime() < until; round++) {
+      // On a machine with other work it goes on until there were enough of each kind.
+      for (long round = 0; System.nanoTime() < until || sound <= 10 || repaired <= 10; round++) {
         for (int n = 1 + random.nextInt(3); n > 0; n--) {
           damage(m, structures.get(random.nextInt(structures.size())));
         }
@@ -80,7 +81,6 @@ class FsckMutatedMediaTest {
         restore(m, saved);
       }
     }
-    assertTrue(sound > 10 && repaired > 10, sound + " sound, " + repaired + " repaired");
   }
 
   private void round(MediaBuilder m) {
