@@ -1,11 +1,11 @@
 package jpcache.cache;
 
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Completion;
+import jpcache.base.Errno;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The flushes of the backing device, one at a time and counted, so that it can be said of a write
@@ -18,10 +18,29 @@ import jpcache.base.Completion;
  * <p>Any thread; completions are called with no lock held.
  */
 final class BackingFlushes {
-  private final BackingDevice backing;
+  /** Who waits for a flush, in a list that needs no memory of its own. */
+  private static final class Waiter {
+    private final Completion done;
+    private final boolean client;
 
-  private List<Completion> running = List.of();
-  private List<Completion> waiting = new ArrayList<>();
+    /** Who came before. */
+    private @Nullable Waiter next;
+
+    private Waiter(Completion done, boolean client) {
+      this.done = done;
+      this.client = client;
+    }
+  }
+
+  private final BackingDevice backing;
+  private final Completion ended = this::ended;
+
+  /** Those that the flush under way is for, the last one first. */
+  private @Nullable Waiter running;
+
+  /** Those that the next one is for. */
+  private @Nullable Waiter waiting;
+
   private boolean busy;
 
   /** Whether a direct write has completed that no flush has begun for, or only one that failed. */
@@ -33,9 +52,8 @@ final class BackingFlushes {
   /** The error of a flush that lost direct writes, and that no client has been told of. */
   private int untoldErrno;
 
-  private boolean clientWaits;
-  private long begun;
-  private long ended;
+  private long begunCount;
+  private long endedCount;
 
   /** Flushes that failed, and numbers that were given to none: first to last. */
   private final TreeMap<Long, Long> bad = new TreeMap<>();
@@ -69,7 +87,7 @@ final class BackingFlushes {
   /** A direct write has completed; returns the number of the flush that will vouch for it. */
   synchronized long written() {
     due = true;
-    return begun + 1;
+    return begunCount + 1;
   }
 
   /** Whether there are direct writes that no flush has begun for. */
@@ -84,7 +102,7 @@ final class BackingFlushes {
 
   /** Whether a flush has ended well. */
   synchronized boolean isGood(long number) {
-    return number <= ended && !isBad(number);
+    return number <= endedCount && !isBad(number);
   }
 
   /** Whether no flush of this number will ever end well. */
@@ -98,10 +116,7 @@ final class BackingFlushes {
    * which may have lost what it wrote.
    */
   void flushForClient(Completion done) {
-    synchronized (this) {
-      clientWaits = true;
-    }
-    flush(errno -> done.complete(errno != 0 ? errno : takeUntold()));
+    join(done, true);
   }
 
   private synchronized int takeUntold() {
@@ -117,58 +132,82 @@ final class BackingFlushes {
 
   /** Whatever had completed before this call is durable when {@code done} is called with 0. */
   void flush(Completion done) {
+    join(done, false);
+  }
+
+  private void join(Completion done, boolean client) {
+    Waiter waiter;
+    try {
+      waiter = new Waiter(done, client);
+    } catch (OutOfMemoryError e) {
+      done.complete(Errno.ENOMEM);
+      return;
+    }
     synchronized (this) {
-      waiting.add(done);
+      waiter.next = waiting;
+      waiting = waiter;
       if (busy) {
         return;
       }
       begin();
     }
-    backing.flush(this::ended);
+    backing.flush(ended);
   }
 
   private void begin() {
     running = waiting;
-    waiting = new ArrayList<>();
+    waiting = null;
     busy = true;
     vouching = due;
     due = false;
-    begun++;
+    begunCount++;
   }
 
   private void ended(int errno) {
-    List<Completion> told;
+    Waiter told;
+    Waiter toldToo = null;
     boolean next;
     synchronized (this) {
       told = running;
       if (errno != 0) {
         failures++;
-        told.addAll(waiting);
-        waiting.clear();
-        addBad(begun, begun + 1);
-        begun++;
+        toldToo = waiting;
+        waiting = null;
+        addBad(begunCount, begunCount + 1);
+        begunCount++;
         due |= vouching;
-        if (vouching && !clientWaits) {
+        if (vouching && !hasClient(told) && !hasClient(toldToo)) {
           untoldErrno = errno;
         }
-        clientWaits = false; // all that wait are told
       } else {
         unvouched = false;
       }
       vouching = false;
-      ended = begun;
-      next = !waiting.isEmpty();
-      clientWaits &= next;
+      endedCount = begunCount;
+      next = waiting != null;
       busy = next;
       if (next) {
         begin();
       }
     }
     if (next) {
-      backing.flush(this::ended);
+      backing.flush(ended);
     }
-    for (Completion done : told) {
-      done.complete(errno);
+    tell(told, errno);
+    tell(toldToo, errno);
+  }
+
+  private static boolean hasClient(@Nullable Waiter first) {
+    Waiter waiter = first;
+    while (waiter != null && !waiter.client) {
+      waiter = waiter.next;
+    }
+    return waiter != null;
+  }
+
+  private void tell(@Nullable Waiter first, int errno) {
+    for (Waiter waiter = first; waiter != null; waiter = waiter.next) {
+      waiter.done.complete(errno == 0 && waiter.client ? takeUntold() : errno);
     }
   }
 
