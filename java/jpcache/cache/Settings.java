@@ -67,9 +67,11 @@ final class Settings {
   synchronized boolean setMode(CacheMode mode) {
     boolean wasDirect = WritePolicy.of(info.mode()).isDirect();
     WritePolicy next = WritePolicy.of(mode);
-    modeToStore = mode;
     if (next.isDirect() || !wasDirect) {
-      storeMode();
+      store(info.withMode(mode)); // should this throw, nothing has changed
+      modeToStore = null;
+    } else {
+      modeToStore = mode;
     }
     policy = next;
     return next.isDirect() || wasDirect;

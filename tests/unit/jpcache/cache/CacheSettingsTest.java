@@ -1,9 +1,12 @@
 package jpcache.cache;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import jpcache.backing.MemoryBacking;
 import jpcache.base.UserException;
 import jpcache.media.CacheInfo;
@@ -45,6 +48,19 @@ class CacheSettingsTest {
       assertTrue(onMedia().dataCrc());
     }
     assertEquals(before, onMedia().withGcPercent(before.gcPercent()));
+  }
+
+  @Test
+  void aModeThatCannotBeStoredIsNeitherInForceNorStoredLater() {
+    region.watch((offset, length) -> {
+      throw new UncheckedIOException(new IOException("a test"));
+    });
+    assertThrows(UncheckedIOException.class, () -> cache.setMode(CacheMode.WRITE_THROUGH));
+    region.watch((offset, length) -> {});
+    assertEquals(CacheMode.WRITE_BACK, cache.mode());
+    assertFalse(cache.policy().isDirect());
+    cache.settings().storeMode();
+    assertEquals(CacheMode.WRITE_BACK, onMedia().mode());
   }
 
   @Test
