@@ -58,6 +58,9 @@ final class BackingFlushes {
   /** Flushes that failed, and numbers that were given to none: first to last. */
   private final TreeMap<Long, Long> bad = new TreeMap<>();
 
+  /** There was no memory to remember one of them, so all numbers count as bad. */
+  private boolean allBad;
+
   private volatile long failures;
 
   /** Whether the device may hold writes of before that nothing vouches for. */
@@ -100,6 +103,11 @@ final class BackingFlushes {
     return due || vouching || untoldErrno != 0;
   }
 
+  /** Whether all direct writes that have completed are vouched for by flushes that succeeded. */
+  synchronized boolean areAllVouchedFor() {
+    return !due && !vouching;
+  }
+
   /** Whether a flush has ended well. */
   synchronized boolean isGood(long number) {
     return number <= endedCount && !isBad(number);
@@ -108,7 +116,7 @@ final class BackingFlushes {
   /** Whether no flush of this number will ever end well. */
   synchronized boolean isBad(long number) {
     Map.Entry<Long, Long> range = bad.floorEntry(number);
-    return range != null && number <= range.getValue();
+    return allBad || (range != null && number <= range.getValue());
   }
 
   /**
@@ -193,8 +201,11 @@ final class BackingFlushes {
     if (next) {
       backing.flush(ended);
     }
-    tell(told, errno);
-    tell(toldToo, errno);
+    try {
+      tell(told, errno);
+    } finally {
+      tell(toldToo, errno);
+    }
   }
 
   private static boolean hasClient(@Nullable Waiter first) {
@@ -205,15 +216,29 @@ final class BackingFlushes {
     return waiter != null;
   }
 
+  /** Tells them all, also those behind one that throws. */
   private void tell(@Nullable Waiter first, int errno) {
-    for (Waiter waiter = first; waiter != null; waiter = waiter.next) {
-      waiter.done.complete(errno == 0 && waiter.client ? takeUntold() : errno);
+    Waiter next = first;
+    try {
+      while (next != null) {
+        Waiter waiter = next;
+        next = waiter.next;
+        waiter.done.complete(errno == 0 && waiter.client ? takeUntold() : errno);
+      }
+    } finally {
+      if (next != null) {
+        tell(next, errno);
+      }
     }
   }
 
   private void addBad(long first, long last) {
-    Map.Entry<Long, Long> before = bad.floorEntry(first);
-    boolean adjoins = before != null && before.getValue() >= first - 1;
-    bad.put(adjoins ? before.getKey() : first, last);
+    try {
+      Map.Entry<Long, Long> before = bad.floorEntry(first);
+      boolean adjoins = before != null && before.getValue() >= first - 1;
+      bad.put(adjoins ? before.getKey() : first, last);
+    } catch (OutOfMemoryError e) {
+      allBad = true;
+    }
   }
 }

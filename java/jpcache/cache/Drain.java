@@ -12,7 +12,7 @@ import jpcache.base.Completion;
  * <p>Begun and ended by the maintenance thread, looked at by any.
  */
 public final class Drain implements Completion {
-  private static final int PENDING = -1;
+  static final int PENDING = -1;
 
   /** How many dirty bytes write-back will have dealt with then; not known before it has begun. */
   private volatile long targetBytes = Long.MAX_VALUE;
@@ -26,6 +26,8 @@ public final class Drain implements Completion {
   /** The device has been asked to flush what direct writes have brought. */
   private boolean flushes;
 
+  private volatile int flushErrno = PENDING;
+
   Drain(long leftBytes, boolean storesMode) {
     this.leftBytes = leftBytes;
     this.storesMode = storesMode;
@@ -36,6 +38,16 @@ public final class Drain implements Completion {
     boolean first = !flushes;
     flushes = true;
     return first;
+  }
+
+  /** The flush that was begun for it has ended; from any thread. */
+  void flushed(int result) {
+    flushErrno = result;
+  }
+
+  /** What the flush that was begun for it has ended with, or {@link #PENDING}. */
+  int flushErrno() {
+    return flushErrno;
   }
 
   boolean hasBegun() {

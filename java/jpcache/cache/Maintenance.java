@@ -1,5 +1,6 @@
 package jpcache.cache;
 
+import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.Queue;
@@ -48,6 +49,10 @@ public final class Maintenance {
   private long markNanos;
   private long ksetsClosedNanos;
   private long directSinceNanos;
+
+  /** A flush for direct writes has succeeded: this thread looks whether a mode waits for that. */
+  private volatile boolean directWritesVouchedFor;
+
   private long earnedSinceCollected;
   private long batchBeganNanos;
   private long batchBytes;
@@ -100,6 +105,10 @@ public final class Maintenance {
       batchBytes = 0;
     }
     long next = Math.min(closeAgedKsets(nowNanos), flushDirectWrites(nowNanos));
+    if (directWritesVouchedFor) {
+      directWritesVouchedFor = false;
+      storeMode(); // a drain that ended with an error has left it
+    }
     beginDrains(nowNanos);
     boolean got = false;
     if (cache.needsRoom()) {
@@ -186,25 +195,24 @@ public final class Maintenance {
     if (!drain.hasBegun() || !drain.advance(writeBack.writtenBackBytes())) {
       return false;
     }
-    BackingFlushes flushes = cache.directWrites().flushes();
-    if (drain.storesMode && !cache.directWrites().isQuiet()) {
+    boolean stores = drain.storesMode && cache.settings().modeIsToBeStored();
+    if (stores && !directWritesHaveEnded()) {
       return false; // the last of them wakes this thread
     }
+    BackingFlushes flushes = cache.directWrites().flushes();
     if (flushes.isNeeded() && drain.beginFlush()) {
-      flushes.flush(errno -> flushed(drain, errno));
-    } else if (!flushes.isNeeded()) {
-      flushed(drain, 0);
+      flushes.flush(errno -> {
+        drain.flushed(errno);
+        cache.wake();
+      });
     }
-    return drain.hasEnded();
-  }
-
-  /** The last that a drain waits for. Any thread. */
-  private void flushed(Drain drain, int errno) {
-    if (errno == 0 && drain.storesMode) {
-      cache.settings().storeMode();
+    int errno = drain.flushErrno();
+    if (errno == Drain.PENDING && flushes.isNeeded()) {
+      return false;
     }
-    drain.complete(errno);
-    cache.wake();
+    errno = Math.max(errno, 0); // another flush may have been in time
+    drain.complete(errno == 0 && stores ? storeMode() : errno);
+    return true;
   }
 
   private static boolean hasFailed(Drain drain, int errno) {
@@ -239,10 +247,35 @@ public final class Maintenance {
     if (errno != 0) {
       writeBackErrors.incrementAndGet();
       lastErrno = errno;
-    } else if (!cache.policy().isDirect()
-        && cache.batchesAreCurrent()
-        && cache.directWrites().isQuiet()) {
-      cache.settings().storeMode(); // a drain that ended with an error has left it
+    } else {
+      directWritesVouchedFor = true;
+      cache.wake();
+    }
+  }
+
+  /** Whether no batch of a mode with direct writes is left, nor anything of one. */
+  private boolean directWritesHaveEnded() {
+    return cache.batchesAreCurrent() && cache.directWrites().isQuiet();
+  }
+
+  /**
+   * Makes the mode durable that is in force, if it waits only for direct writes that a flush has
+   * vouched for by now. Not from a completion: others wait to be told behind it.
+   *
+   * @return 0, or the error that kept it from being stored
+   */
+  private int storeMode() {
+    if (!cache.settings().modeIsToBeStored()
+        || !directWritesHaveEnded()
+        || !cache.directWrites().flushes().areAllVouchedFor()) {
+      return 0;
+    }
+    try {
+      cache.settings().storeMode();
+      return 0;
+    } catch (UncheckedIOException e) {
+      LOG.log(Level.ERROR, "the mode {0} is not durable: {1}", cache.mode(), e.getMessage());
+      return Errno.EIO;
     }
   }
 

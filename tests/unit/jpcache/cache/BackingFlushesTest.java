@@ -2,6 +2,7 @@ package jpcache.cache;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayDeque;
@@ -115,5 +116,20 @@ class BackingFlushesTest {
     int[] client = flushForClient();
     device.end(0);
     assertEquals(Errno.EIO, client[0]);
+  }
+
+  @Test
+  void whoThrowsWhenToldKeepsTheAnswerFromNobody() {
+    flush();
+    int[] before = flush();
+    flushes.flush(e -> {
+      throw new IllegalStateException("a mistake");
+    });
+    int[] behind = flush();
+    device.end(0);
+    assertThrows(IllegalStateException.class, () -> device.end(0));
+    assertEquals(0, before[0]);
+    assertEquals(0, behind[0]);
+    assertFalse(flushes.isBusy());
   }
 }

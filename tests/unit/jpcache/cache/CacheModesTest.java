@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
@@ -13,6 +15,7 @@ import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMedia;
 import jpcache.media.CacheMode;
+import jpcache.media.MediaBuilder;
 import jpcache.media.MediaFormatter;
 import jpcache.pmem.MemoryRegion;
 import org.junit.jupiter.api.AfterEach;
@@ -344,6 +347,53 @@ class CacheModesTest {
     backing.failWrites(0);
     settle();
     assertEquals(CacheMode.WRITE_BACK, onMedia());
+  }
+
+  /** A client's flush may be told after the one that a change of mode waits for. */
+  @Test
+  void aModeThatCannotBeStoredEndsItsDrainWithAnErrorAndHoldsUpNobodysFlush() {
+    begin(CacheMode.WRITE_AROUND);
+    write(BLOCK, 1);
+    backing.hold();
+    Drain drain = cache.setMode(CacheMode.WRITE_BACK);
+    cache.maintenance().step(now); // asks for a flush
+    int[] client = {PENDING};
+    queue.flush(e -> client[0] = e);
+    queue.commit();
+    region.watch((offset, length) -> {
+      if (isCacheInfo(offset)) {
+        throw new UncheckedIOException(new IOException("a test"));
+      }
+    });
+    backing.release();
+    assertEquals(0, client[0]);
+    cache.maintenance().step(now);
+    assertEquals(Errno.EIO, drain.errno());
+    assertEquals(CacheMode.WRITE_BACK, cache.mode());
+    assertEquals(CacheMode.WRITE_AROUND, onMedia());
+    region.watch((offset, length) -> {});
+    Drain again = cache.setMode(CacheMode.WRITE_BACK);
+    cache.maintenance().step(now);
+    assertEquals(0, again.errno());
+    assertEquals(CacheMode.WRITE_BACK, onMedia());
+  }
+
+  private static boolean isCacheInfo(long offset) {
+    return offset == MediaBuilder.cacheInfoAt(0).offsetBytes()
+        || offset == MediaBuilder.cacheInfoAt(1).offsetBytes();
+  }
+
+  @Test
+  void aChangeToAModeWithDirectWritesDoesNotWaitForThose() {
+    write(0, 1);
+    Drain drain = cache.setMode(CacheMode.WRITE_THROUGH);
+    MemorySegment data = buffer.asSlice(0, BLOCK).fill((byte) 2);
+    queue.write(BLOCK, BLOCK, data.address(), false, e -> {}); // is staged, until the commit
+    for (int i = 0; i < 3; i++) {
+      cache.maintenance().step(now);
+    }
+    assertTrue(drain.hasEnded());
+    queue.commit();
   }
 
   /** Another process may have left writes that a power cut would take away. */
