@@ -408,7 +408,14 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void close() {
-    direct.abandon(Errno.ESHUTDOWN);
+    try {
+      direct.abandon(Errno.ESHUTDOWN);
+    } finally {
+      closeRest();
+    }
+  }
+
+  private void closeRest() {
     staging.drop(staged, 0);
     staged.completeAll(Errno.ESHUTDOWN);
     for (Completion done; (done = flushes.poll()) != null; ) {

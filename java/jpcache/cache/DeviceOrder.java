@@ -2,6 +2,7 @@ package jpcache.cache;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The order of writes to the backing device that overlap. A device promises none, and here it must
@@ -16,7 +17,8 @@ import java.util.List;
  * that thread, always comes to its turn.
  *
  * <p>Any thread. The monitor is the innermost lock; nothing is called with it held. Every call
- * looks at all writes that are under way or about to be: tens or hundreds.
+ * looks at all writes that are under way or about to be: tens or hundreds. To leave needs no
+ * memory, for want of which others would wait for ever.
  */
 final class DeviceOrder {
   /** A write's place in the order. */
@@ -26,6 +28,17 @@ final class DeviceOrder {
     private final Runnable go;
     private boolean asked;
     private boolean gone;
+
+    /** Of some that go on the same thread, the one that goes behind this one. */
+    private @Nullable Turn next;
+
+    // Of the thread that runs go; others compare and see that they are not it.
+
+    /** Who runs go; null before that and when it has returned. */
+    private @Nullable Thread runner;
+
+    /** The first of those that could go when this one left, if go had not returned by then. */
+    private @Nullable Turn freed;
 
     private Turn(long fromBytes, long toBytes, Runnable go) {
       this.fromBytes = fromBytes;
@@ -71,7 +84,7 @@ final class DeviceOrder {
       }
       turn.gone = true;
     }
-    turn.go.run();
+    run(turn);
   }
 
   /** Takes a turn for write-back; waits for what has gone and overlaps. */
@@ -104,7 +117,8 @@ final class DeviceOrder {
 
   private boolean isFree(Turn turn) {
     boolean before = true;
-    for (Turn other : turns) {
+    for (int i = 0; i < turns.size(); i++) {
+      Turn other = turns.get(i);
       if (other == turn) {
         before = false;
       } else if ((before || other.gone) && other.overlaps(turn)) {
@@ -116,20 +130,62 @@ final class DeviceOrder {
 
   /** The write has ended, or will not be made: those that only waited for it go. */
   void leave(Turn turn) {
-    List<Turn> freed = List.of();
+    Turn freed = null;
     synchronized (this) {
       turns.remove(turn);
-      for (Turn other : turns) {
+      for (int i = 0; i < turns.size(); i++) {
+        Turn other = turns.get(i);
         if (other.asked && !other.gone && other.overlaps(turn) && isFree(other)) {
           other.gone = true;
-          freed = freed.isEmpty() ? new ArrayList<>() : freed;
-          freed.add(other);
+          other.next = freed;
+          freed = other;
         }
       }
       notifyAll();
     }
-    for (Turn next : freed) {
-      next.go.run();
+    if (turn.runner == Thread.currentThread()) {
+      turn.freed = freed;
+    } else {
+      run(freed);
     }
+  }
+
+  /**
+   * Lets one write after the other go, also behind one that throws. Those that wait for a write
+   * which ends while it goes (as each does when the log can be stored no more) go behind it and not
+   * inside it, where as many calls would be on the stack as writes wait.
+   */
+  private static void run(@Nullable Turn first) {
+    Turn next = first;
+    try {
+      while (next != null) {
+        Turn turn = next;
+        next = turn.next;
+        turn.runner = Thread.currentThread();
+        try {
+          turn.go.run();
+        } finally {
+          turn.runner = null;
+          next = withFreed(turn, next);
+        }
+      }
+    } finally {
+      if (next != null) {
+        run(next);
+      }
+    }
+  }
+
+  private static @Nullable Turn withFreed(Turn turn, @Nullable Turn others) {
+    Turn all = others;
+    Turn next = turn.freed;
+    while (next != null) {
+      Turn freed = next;
+      next = freed.next;
+      freed.next = all;
+      all = freed;
+    }
+    turn.freed = null;
+    return all;
   }
 }

@@ -137,10 +137,19 @@ final class DirectStaging {
 
   /** Gives the batch up: its writes complete with an error. */
   void abandon(int errno) {
-    while (!batch.isEmpty()) {
-      DirectWrite write = batch.removeLast();
-      withdraw(write);
-      write.done.complete(errno);
+    try {
+      while (!batch.isEmpty()) {
+        DirectWrite write = batch.removeLast();
+        try {
+          withdraw(write); // others go, and may throw
+        } finally {
+          write.done.complete(errno);
+        }
+      }
+    } finally {
+      if (!batch.isEmpty()) {
+        abandon(errno);
+      }
     }
   }
 

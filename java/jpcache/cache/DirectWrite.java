@@ -43,6 +43,9 @@ final class DirectWrite {
   /** Where it goes past the cache: nothing may fill from the device there until it is settled. */
   final List<Fills.Unsettled> unsettled = new ArrayList<>(1);
 
+  /** What its requests to the device complete; made early, so that a turn never lacks memory. */
+  final Miss parts;
+
   final DeviceOrder.Turn turn;
 
   DirectWrite(
@@ -59,6 +62,7 @@ final class DirectWrite {
     this.done = done;
     this.buffer = buffer;
     this.unmap = unmap;
+    parts = new Miss(errno -> writes.written(this, errno));
     turn = writes.order().enter(offsetBytes, lengthBytes, () -> writes.run(this));
   }
 

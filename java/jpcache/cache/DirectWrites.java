@@ -134,31 +134,31 @@ final class DirectWrites {
   void run(DirectWrite write) {
     underWay.incrementAndGet();
     entered.incrementAndGet();
-    Miss parts = new Miss(errno -> written(write, errno));
     int errno = Errno.EIO;
     try {
       BitSet overtaken = overtaken(write);
       if (enterKeys(write)) {
-        sendParts(write, overtaken, parts);
+        sendParts(write, overtaken);
         errno = 0;
       }
     } finally {
-      parts.complete(errno);
+      write.parts.complete(errno);
     }
   }
 
-  private void sendParts(DirectWrite write, BitSet overtaken, Miss parts) {
+  private void sendParts(DirectWrite write, BitSet overtaken) {
     int sectors = write.lengthBytes >>> Extent.SECTOR_SHIFT;
     for (int at = overtaken.nextClearBit(0); at < sectors; ) {
       int next = overtaken.nextSetBit(at);
       int end = next < 0 ? sectors : next;
-      parts.addPart();
-      send(write, (long) at << Extent.SECTOR_SHIFT, (end - at) << Extent.SECTOR_SHIFT, parts);
+      write.parts.addPart();
+      send(write, (long) at << Extent.SECTOR_SHIFT, (end - at) << Extent.SECTOR_SHIFT);
       at = overtaken.nextClearBit(end);
     }
   }
 
-  private void send(DirectWrite write, long skippedBytes, int lengthBytes, Completion done) {
+  private void send(DirectWrite write, long skippedBytes, int lengthBytes) {
+    Completion done = write.parts;
     long offset = write.offsetBytes + skippedBytes;
     if (write.buffer == null) {
       cache.backing().zero(offset, lengthBytes, write.unmap, done);
@@ -223,11 +223,19 @@ final class DirectWrites {
     }
   }
 
-  private void written(DirectWrite write, int errno) {
-    if (errno == 0) {
-      markClean(write);
+  /** The device has answered, or the write has not come so far. */
+  void written(DirectWrite write, int errno) {
+    try {
+      if (errno == 0) {
+        markClean(write);
+      }
+    } finally {
+      try {
+        releasePieces(write);
+      } finally {
+        end(write, errno);
+      }
     }
-    end(write, errno);
   }
 
   private void markClean(DirectWrite write) {
@@ -245,22 +253,31 @@ final class DirectWrites {
     }
   }
 
-  private void end(DirectWrite write, int errno) {
+  private void releasePieces(DirectWrite write) {
     for (int piece = 0; piece < write.pieces.pieces(); piece++) {
       cache.segments().release(write.pieces.segment(piece));
     }
+  }
+
+  /** Whatever becomes of those that this one makes way for, it is answered. */
+  private void end(DirectWrite write, int errno) {
     underWay.decrementAndGet();
-    leave(write);
-    if (errno == 0 && write.fua) {
-      flushes.flush(write.done);
-    } else {
-      write.done.complete(errno);
+    try {
+      leave(write);
+    } finally {
+      if (errno == 0 && write.fua) {
+        flushes.flush(write.done);
+      } else {
+        write.done.complete(errno);
+      }
     }
   }
 
   private void leave(DirectWrite write) {
     long vouchedBy = flushes.written();
-    write.unsettled.forEach(range -> range.written(vouchedBy));
+    for (Fills.Unsettled range : write.unsettled) {
+      range.written(vouchedBy);
+    }
     if (write.buffer != null) {
       buffers.give(write.buffer);
     }
@@ -268,7 +285,10 @@ final class DirectWrites {
       bytes -= countedBytes(write);
       notifyAll();
     }
-    order.leave(write.turn);
-    cache.directWriteLeft();
+    try {
+      order.leave(write.turn);
+    } finally {
+      cache.directWriteLeft();
+    }
   }
 }

@@ -16,7 +16,8 @@ final class WriteBuffers {
   private static final int KEPT = 64;
   private static final int ALIGNMENT_BYTES = 4096;
 
-  private final Deque<MemorySegment> free = new ArrayDeque<>();
+  /** As large as it ever gets: who gives a buffer back must not need memory for that. */
+  private final Deque<MemorySegment> free = new ArrayDeque<>(KEPT);
 
   /** A buffer of at least so many bytes, its contents undefined. */
   MemorySegment take(int bytes) {

@@ -3,6 +3,7 @@ package jpcache.cache;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -318,6 +319,25 @@ class CacheModesTest {
     assertEquals(1, onDevice(0));
     assertEquals(2, onDevice(BLOCK));
     assertEquals(2, read(BLOCK));
+  }
+
+  /** The second one's log store fails in a way that nobody expects. */
+  @Test
+  void aWriteIsAnsweredWhateverBecomesOfThoseItMakesWayFor() {
+    begin(CacheMode.WRITE_THROUGH);
+    backing.hold();
+    int[] first = writeLater(0, BLOCK, 1);
+    int[] second = writeLater(0, BLOCK, 2);
+    int[] third = writeLater(0, BLOCK, 3);
+    region.watch((offset, length) -> {
+      region.watch((at, bytes) -> {});
+      throw new InternalError("a test");
+    });
+    assertThrows(InternalError.class, backing::release);
+    assertEquals(0, first[0]);
+    assertEquals(Errno.EIO, second[0]);
+    assertEquals(0, third[0]);
+    assertEquals(3, onDevice(0));
   }
 
   @Test
