@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.base.Completion;
+import jpcache.base.Errno;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -77,21 +78,45 @@ final class Fill implements Completion {
   /** The backing device has answered. */
   @Override
   public void complete(int errno) {
-    fills.ended(this, errno);
-    // Nobody can join any more, and the data is the first reader's until it is told.
-    if (joined != null) {
-      for (Reader reader : joined) {
-        if (errno == 0) {
-          MemorySegment.copy(
-              MemorySegment.ofAddress(address).reinterpret(lengthBytes),
-              reader.offsetBytes - offsetBytes,
-              MemorySegment.ofAddress(reader.address).reinterpret(reader.lengthBytes),
-              0,
-              reader.lengthBytes);
-        }
-        reader.done.complete(errno);
+    try {
+      fills.ended(this, errno); // it may find no memory, say; the data has come all the same
+    } finally {
+      // Nobody can join any more, and the data is the first reader's until it is told.
+      try {
+        tellJoined(errno, 0);
+      } finally {
+        done.complete(errno);
       }
     }
-    done.complete(errno);
+  }
+
+  /** Tells them all from that one on, also those behind one that throws. */
+  private void tellJoined(int errno, int first) {
+    int next = first;
+    int count = joined == null ? 0 : joined.size();
+    try {
+      while (joined != null && next < count) {
+        Reader reader = joined.get(next++);
+        reader.done.complete(errno != 0 ? errno : copyTo(reader));
+      }
+    } finally {
+      if (next < count) {
+        tellJoined(errno, next);
+      }
+    }
+  }
+
+  private int copyTo(Reader reader) {
+    try {
+      MemorySegment.copy(
+          MemorySegment.ofAddress(address).reinterpret(lengthBytes),
+          reader.offsetBytes - offsetBytes,
+          MemorySegment.ofAddress(reader.address).reinterpret(reader.lengthBytes),
+          0,
+          reader.lengthBytes);
+      return 0;
+    } catch (OutOfMemoryError e) {
+      return Errno.ENOMEM;
+    }
   }
 }

@@ -148,17 +148,41 @@ final class Fills {
     }
   }
 
-  /** A fill's data has come, or has not: it is no longer under way when this returns. */
+  /**
+   * A fill's data has come, or has not: it is no longer under way when this returns, or throws. The
+   * latter means that it does not enter the cache, or not all of it.
+   */
   void ended(Fill fill, int errno) {
     CleanWriter writer = null;
-    if (errno == 0 && fill.cacheable && fill.lengthBytes <= MAX_FILL_BYTES && cache.fillsMisses()) {
-      writer = writers.poll();
-      writer = writer != null ? writer : new CleanWriter();
-      if (!writer.copy(fill)) {
+    try {
+      if (errno == 0
+          && fill.cacheable
+          && fill.lengthBytes <= MAX_FILL_BYTES
+          && cache.fillsMisses()) {
+        writer = copy(fill);
+      }
+    } finally {
+      finish(fill, writer);
+    }
+  }
+
+  /** Copies a fill's data to where it will be cached; null if there is no room. */
+  private @Nullable CleanWriter copy(Fill fill) {
+    CleanWriter idle = writers.poll();
+    CleanWriter writer = idle != null ? idle : new CleanWriter();
+    boolean copied = false;
+    try {
+      copied = writer.copy(fill);
+    } finally {
+      if (!copied) {
+        writer.queue.abandon();
         writers.add(writer);
-        writer = null;
       }
     }
+    return copied ? writer : null;
+  }
+
+  private void finish(Fill fill, @Nullable CleanWriter writer) {
     Subtree subtree = cache.map().subtree(fill.offsetBytes);
     synchronized (subtree) {
       FillList list = list(fill.offsetBytes);
@@ -167,11 +191,14 @@ final class Fills {
         list.size = list.fills.size();
       }
       if (writer != null) {
-        writer.finish(subtree, fill);
+        try {
+          writer.finish(subtree, fill);
+        } finally {
+          writers.add(writer);
+        }
       }
     }
     if (writer != null) {
-      writers.add(writer);
       cache.roomMayHaveCome();
     }
   }

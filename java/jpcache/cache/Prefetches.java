@@ -94,17 +94,20 @@ final class Prefetches {
 
   /** Brings a range in; {@code done} may be called before this returns. */
   void add(long offsetBytes, long lengthBytes, Completion done) {
-    boolean taken;
-    synchronized (this) {
-      taken = haveRequests || makeRequests();
-      if (taken) {
-        waiting.add(new Range(offsetBytes, lengthBytes, done));
-      }
-    }
-    if (taken) {
+    if (take(offsetBytes, lengthBytes, done)) {
       startRequests();
     } else {
       done.complete(Errno.ENOMEM);
+    }
+  }
+
+  /** False if there is no memory. */
+  private synchronized boolean take(long offsetBytes, long lengthBytes, Completion done) {
+    try {
+      return (haveRequests || makeRequests())
+          && waiting.add(new Range(offsetBytes, lengthBytes, done));
+    } catch (OutOfMemoryError e) {
+      return false;
     }
   }
 
@@ -132,23 +135,42 @@ final class Prefetches {
       }
       starting = true;
     }
-    while (true) {
-      Range range;
-      Request request;
-      synchronized (this) {
-        range = waiting.peek();
-        request = range == null ? null : takeRequest(range);
-        if (range == null || request == null) {
-          starting = lookAgain;
-          lookAgain = false;
-          if (!starting) {
-            return;
-          }
-          continue;
-        }
+    boolean all = false;
+    try {
+      while (startNext()) {
+        // until no range waits, or no request is idle
       }
-      start(range, request);
+      all = true;
+    } finally {
+      if (!all) {
+        startBehindFailure();
+      }
     }
+  }
+
+  /** Something was thrown: the ranges that wait must not wait for ever. */
+  private void startBehindFailure() {
+    synchronized (this) {
+      starting = false;
+    }
+    startRequests();
+  }
+
+  /** False if nothing can be started any more, and nobody is starting from now on. */
+  private boolean startNext() {
+    Range range;
+    Request request;
+    synchronized (this) {
+      range = waiting.peek();
+      request = range == null ? null : takeRequest(range);
+      if (range == null || request == null) {
+        starting = lookAgain;
+        lookAgain = false;
+        return starting;
+      }
+    }
+    start(range, request);
+    return true;
   }
 
   private @Nullable Request takeRequest(Range range) {
@@ -164,23 +186,31 @@ final class Prefetches {
   private void start(Range range, Request request) {
     long at = range.at;
     boolean begun = false;
+    boolean found = false;
     Fill fill = null;
-    while (at < range.end && !begun) {
-      if (!cache.fillsMisses()) {
-        at = range.end;
-        break;
-      }
-      long to = Math.min(range.end, (at & -SUBTREE_BYTES) + SUBTREE_BYTES);
-      Subtree subtree = cache.map().subtree(at);
-      synchronized (subtree) {
-        long hole = firstHole(subtree, at, to);
-        at = to;
-        if (hole < to) {
-          int length = (int) Math.min(REQUEST_BYTES, holeEnd(hole, to) - hole);
-          at = hole + length;
-          begun = true;
-          fill = cache.fills().begin(hole, length, request.buffer.address(), true, request);
+    try {
+      while (at < range.end && !begun) {
+        if (!cache.fillsMisses()) {
+          at = range.end;
+          break;
         }
+        long to = Math.min(range.end, (at & -SUBTREE_BYTES) + SUBTREE_BYTES);
+        Subtree subtree = cache.map().subtree(at);
+        synchronized (subtree) {
+          long hole = firstHole(subtree, at, to);
+          at = to;
+          if (hole < to) {
+            int length = (int) Math.min(REQUEST_BYTES, holeEnd(hole, to) - hole);
+            fill = cache.fills().begin(hole, length, request.buffer.address(), true, request);
+            at = hole + length;
+            begun = true;
+          }
+        }
+      }
+      found = true;
+    } finally {
+      if (!found) {
+        giveUp(range, request);
       }
     }
     boolean done;
@@ -199,6 +229,15 @@ final class Prefetches {
     } else if (!begun) {
       ended(request, 0);
     }
+  }
+
+  /** The next of a range could not be asked for: it ends when what is under way has. */
+  private void giveUp(Range range, Request request) {
+    synchronized (this) {
+      range.at = range.end;
+      waiting.remove(range);
+    }
+    ended(request, Errno.EIO);
   }
 
   private long firstHole(Subtree subtree, long from, long to) {
@@ -236,9 +275,12 @@ final class Prefetches {
         done = range.isDone();
       }
     }
-    if (range != null && done) {
-      range.done.complete(range.errno);
+    try {
+      if (range != null && done) {
+        range.done.complete(range.errno);
+      }
+    } finally {
+      startRequests();
     }
-    startRequests();
   }
 }

@@ -2,6 +2,7 @@ package jpcache.cache;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
@@ -235,6 +236,80 @@ class QueueReadsTest {
     String text = described(0, LOGICAL_BYTES);
     assertEquals(LOGICAL_BYTES / 4096, text.length());
     assertEquals(1023, text.indexOf("dd."));
+  }
+
+  // ---- completions that go wrong ----
+
+  private void failStores() {
+    region.watch((offset, length) -> {
+      throw new OutOfMemoryError("a test");
+    });
+  }
+
+  private void healStores() {
+    region.watch((offset, length) -> {});
+  }
+
+  @Test
+  void whatWasReadIsToldThoughItCouldNotBeCached() {
+    int[] joined = {PENDING};
+    backing.hold();
+    queue.read(0, 4096, buffer.address(), e -> errno[0] = e);
+    queue.read(0, 4096, buffer.address() + 4096, e -> joined[0] = e);
+    failStores();
+    assertThrows(OutOfMemoryError.class, backing::release);
+    healStores();
+    assertEquals(0, errno[0]);
+    assertEquals(0, joined[0]);
+    assertEquals(1, backing.reads());
+    assertEquals("b", read(0, 4096), "and nobody joins what has ended");
+    assertEquals(2, backing.reads());
+  }
+
+  @Test
+  void aReadThatThrowsWhenToldKeepsTheAnswerFromNobody() {
+    int[] behind = {PENDING};
+    backing.hold();
+    queue.read(0, 4096, buffer.address(), e -> errno[0] = e);
+    queue.read(
+        0,
+        4096,
+        buffer.address() + 4096,
+        e -> {
+          throw new IllegalStateException("a mistake");
+        });
+    queue.read(0, 4096, buffer.address() + 8192, e -> behind[0] = e);
+    assertThrows(IllegalStateException.class, backing::release);
+    assertEquals(0, errno[0]);
+    assertEquals(0, behind[0]);
+    assertEquals('b', buffer.get(JAVA_BYTE, 8192));
+  }
+
+  @Test
+  void prefetchesGoOnBehindOneThatThrewWhenItWasTold() {
+    prefetch(0, 4096);
+    assertThrows(
+        IllegalStateException.class,
+        () ->
+            queue.prefetch(
+                0,
+                4096,
+                e -> {
+                  throw new IllegalStateException("a mistake");
+                }));
+    prefetch(0, 1 << 20);
+    assertEquals(0, errno[0]);
+  }
+
+  @Test
+  void aPrefetchEndsAlsoIfWhatItBroughtCouldNotBeCached() {
+    failStores();
+    assertThrows(OutOfMemoryError.class, () -> prefetch(0, 1 << 20));
+    healStores();
+    assertEquals(0, errno[0]);
+    prefetch(0, 1 << 20);
+    assertEquals(0, errno[0]);
+    assertEquals("b", read(0, 1 << 20));
   }
 
   // ---- prefetch ----
