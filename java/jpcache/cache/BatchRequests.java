@@ -1,7 +1,7 @@
 package jpcache.cache;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayDeque;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -16,6 +16,7 @@ import jpcache.extent.WriteBatch;
 import jpcache.pmem.PmemReads;
 import jpcache.pmem.PmemRegion;
 import jpcache.pmem.PoisonedMemoryException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The requests by which a batch of write-back reaches the backing device, as many at once as that
@@ -44,17 +45,26 @@ final class BatchRequests {
   private final Window window;
   private final AtomicInteger firstErrno = new AtomicInteger();
   private final AtomicLong endedBytes = new AtomicLong();
-  private final ArrayDeque<MemorySegment> buffers = new ArrayDeque<>();
+  private final Completion flushed = errno -> requestEnded(errno, 0);
+  private final SegmentAllocator memory;
+
+  /** As large as it ever gets: who gives a buffer back must not need memory for that. */
+  private final ArrayDeque<MemorySegment> buffers;
+
   private final Parts newest = new Parts();
   private final ExtentList extents = new ExtentList();
 
+  /**
+   * @param memory where buffers come from, which live as long as this
+   */
   BatchRequests(
       PmemRegion region,
       SegmentTable segments,
       ZeroExtents zeros,
       BackingDevice backing,
       ExtentMap map,
-      DirectWrites direct) {
+      DirectWrites direct,
+      SegmentAllocator memory) {
     this.region = region;
     this.segments = segments;
     this.zeros = zeros;
@@ -62,7 +72,10 @@ final class BatchRequests {
     this.map = map;
     this.direct = direct;
     // A third more than the device works on: when a quarter of it has ended, all is still at work.
-    window = new Window(backing.queueDepth() * 4 / 3);
+    int most = backing.queueDepth() * 4 / 3;
+    window = new Window(most);
+    buffers = new ArrayDeque<>(most);
+    this.memory = memory;
   }
 
   /** A batch begins: none of its requests has ended or failed. */
@@ -95,7 +108,7 @@ final class BatchRequests {
   int flush() {
     window.enter();
     firstErrno.set(0);
-    direct.flushes().flush(errno -> requestEnded(errno, 0));
+    direct.flushes().flush(flushed);
     window.awaitAll();
     return firstErrno.get();
   }
@@ -120,35 +133,62 @@ final class BatchRequests {
    * @param turn is left when that has ended
    */
   void write(WriteBatch writes, int first, int end, DeviceOrder.Turn turn) {
+    Request request = request(turn, end > first + 1);
+    if (request == null) {
+      return;
+    }
     window.enter();
-    if (writes.isZeros(first)) {
-      writeZeros(writes, first, turn);
-    } else if (end == first + 1) {
-      writeExtent(writes, first, turn);
+    if (request.buffer != null) {
+      writeGathered(writes, first, end, request, request.buffer);
+    } else if (writes.isZeros(first)) {
+      backing.zero(
+          writes.offsetBytes(first), writes.lengthBytes(first), writes.mayUnmap(first), request);
     } else {
-      writeGathered(writes, first, end, turn);
+      request.dataBytes = writes.lengthBytes(first);
+      long address = region.address() + place(writes, first);
+      backing.write(writes.offsetBytes(first), request.dataBytes, address, request);
     }
   }
 
-  private void writeZeros(WriteBatch writes, int extent, DeviceOrder.Turn turn) {
-    Completion done =
-        errno -> {
-          direct.order().leave(turn);
-          requestEnded(errno, 0);
-        };
-    backing.zero(
-        writes.offsetBytes(extent), writes.lengthBytes(extent), writes.mayUnmap(extent), done);
+  /**
+   * A request and all it needs, before it counts as under way.
+   *
+   * @return null if there is no memory: the batch has failed, and the turn is left
+   */
+  private @Nullable Request request(DeviceOrder.Turn turn, boolean gathers) {
+    try {
+      return new Request(turn, gathers ? takeBuffer() : null);
+    } catch (OutOfMemoryError e) {
+      firstErrno.compareAndSet(0, Errno.ENOMEM);
+      direct.order().leave(turn);
+      return null;
+    }
   }
 
-  private void writeExtent(WriteBatch writes, int extent, DeviceOrder.Turn turn) {
-    long address = region.address() + place(writes, extent);
-    int length = writes.lengthBytes(extent);
-    Completion done =
-        errno -> {
-          direct.order().leave(turn);
-          requestEnded(errno, length);
-        };
-    backing.write(writes.offsetBytes(extent), length, address, done);
+  /** All that goes to the device in one turn. */
+  private final class Request implements Completion {
+    private final DeviceOrder.Turn turn;
+    private final @Nullable MemorySegment buffer;
+
+    /** How much progress it is: zeros are none. */
+    private int dataBytes;
+
+    Request(DeviceOrder.Turn turn, @Nullable MemorySegment buffer) {
+      this.turn = turn;
+      this.buffer = buffer;
+    }
+
+    @Override
+    public void complete(int errno) {
+      if (buffer != null) {
+        giveBuffer(buffer);
+      }
+      try {
+        direct.order().leave(turn); // others go, and may throw
+      } finally {
+        requestEnded(errno, dataBytes);
+      }
+    }
   }
 
   /**
@@ -159,38 +199,50 @@ final class BatchRequests {
    * @param trusted whether what is marked as clean is on the device
    */
   void writeNewest(WriteBatch writes, int first, int end, boolean trusted, DeviceOrder.Turn turn) {
-    window.enter();
-    AtomicInteger parts = new AtomicInteger(1);
-    int writtenBytes = 0;
-    int allBytes = 0;
-    for (int extent = first; extent < end; extent++) {
-      allBytes += writes.lengthBytes(extent);
-      findNewest(writes, extent, trusted);
-      for (int part = 0; part < newest.size(); part++) {
-        int length = newest.lengthBytes(part);
-        writtenBytes += length;
-        parts.incrementAndGet();
-        window.enter();
-        Completion done =
-            errno -> {
-              requestEnded(errno, length);
-              leaveAfterLast(parts, turn);
-            };
-        if (writes.hasPlace(extent)) {
-          long address = region.address() + newest.place(part);
-          backing.write(newest.offsetBytes(part), length, address, done);
-        } else {
-          backing.zero(newest.offsetBytes(part), length, writes.mayUnmap(extent), done);
-        }
-      }
+    Request request = request(turn, false);
+    if (request == null) {
+      return;
     }
-    leaveAfterLast(parts, turn);
-    requestEnded(0, allBytes - writtenBytes);
+    window.enter();
+    Completion whole = request;
+    int result = Errno.EIO;
+    try {
+      Miss parts = new Miss(request);
+      Completion part = errno -> partEnded(parts, errno);
+      whole = parts;
+      for (int extent = first; extent < end; extent++) {
+        request.dataBytes += writes.isZeros(extent) ? 0 : writes.lengthBytes(extent);
+        findNewest(writes, extent, trusted);
+        writeNewest(writes, extent, parts, part);
+      }
+      result = 0;
+    } catch (OutOfMemoryError e) {
+      result = Errno.ENOMEM;
+    } finally {
+      whole.complete(result);
+    }
   }
 
-  private void leaveAfterLast(AtomicInteger parts, DeviceOrder.Turn turn) {
-    if (parts.decrementAndGet() == 0) {
-      direct.order().leave(turn);
+  /** Writes the parts of an extent that were found; each has a place of its own in the window. */
+  private void writeNewest(WriteBatch writes, int extent, Miss parts, Completion done) {
+    for (int part = 0; part < newest.size(); part++) {
+      window.enter();
+      parts.addPart();
+      long offset = newest.offsetBytes(part);
+      int length = newest.lengthBytes(part);
+      if (writes.hasPlace(extent)) {
+        backing.write(offset, length, region.address() + newest.place(part), done);
+      } else {
+        backing.zero(offset, length, writes.mayUnmap(extent), done);
+      }
+    }
+  }
+
+  private void partEnded(Miss parts, int errno) {
+    try {
+      parts.complete(errno);
+    } finally {
+      window.leave();
     }
   }
 
@@ -228,8 +280,8 @@ final class BatchRequests {
     }
   }
 
-  private void writeGathered(WriteBatch writes, int first, int end, DeviceOrder.Turn turn) {
-    MemorySegment buffer = takeBuffer();
+  private void writeGathered(
+      WriteBatch writes, int first, int end, Request request, MemorySegment buffer) {
     int length = 0;
     try {
       for (int extent = first; extent < end; extent++) {
@@ -238,19 +290,11 @@ final class BatchRequests {
         length += writes.lengthBytes(extent);
       }
     } catch (PoisonedMemoryException e) {
-      giveBuffer(buffer);
-      direct.order().leave(turn);
-      requestEnded(Errno.EIO, length);
+      request.complete(Errno.EIO);
       return;
     }
-    int written = length;
-    Completion done =
-        errno -> {
-          giveBuffer(buffer);
-          direct.order().leave(turn);
-          requestEnded(errno, written);
-        };
-    backing.write(writes.offsetBytes(first), length, buffer.address(), done);
+    request.dataBytes = length;
+    backing.write(writes.offsetBytes(first), length, buffer.address(), request);
   }
 
   private long place(WriteBatch writes, int extent) {
@@ -269,7 +313,7 @@ final class BatchRequests {
   private MemorySegment takeBuffer() {
     synchronized (buffers) {
       MemorySegment free = buffers.poll();
-      return free != null ? free : Arena.ofAuto().allocate(GATHER_BYTES, ALIGNMENT_BYTES);
+      return free != null ? free : memory.allocate(GATHER_BYTES, ALIGNMENT_BYTES);
     }
   }
 

@@ -1,5 +1,6 @@
 package jpcache.cache;
 
+import java.lang.foreign.Arena;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import jpcache.backing.BackingDevice;
@@ -75,7 +76,7 @@ final class WriteBack {
     batch = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
     ahead = new LogBatch(media, region, segments, zeros, backing.sizeBytes(), tails.dirtyTail());
     check = new DirtyDataCheck(media, map);
-    requests = new BatchRequests(region, segments, zeros, backing, map, direct);
+    requests = new BatchRequests(region, segments, zeros, backing, map, direct, Arena.ofAuto());
   }
 
   /**

@@ -244,6 +244,27 @@ class WriteBackTest {
     assertEquals(2 * 16 * BLOCK, writeBack.writtenBackBytes());
   }
 
+  /** Making zeros is quick, however long they are, and says nothing of the data behind them. */
+  @Test
+  void zerosAreNoProgressAlsoWhileKeysOfDirectWritesAreAhead() {
+    queue.writeZeroes(0, 4 << 20, true, false, e -> assertEquals(0, e));
+    queue.commit();
+    write(4 << 20, 256 * KIB, 'a');
+    Position end = logEnd();
+    cache.setMode(CacheMode.WRITE_THROUGH);
+    write(6 << 20, BLOCK, 'b');
+    Write data = new Write(4 << 20, 256 * KIB);
+    backing.forgetRequests();
+    List<Boolean> dataWasWritten = new ArrayList<>();
+    assertEquals(
+        0,
+        writeBack.run(
+            end,
+            BatchSize.LEAST_BYTES,
+            bytes -> dataWasWritten.add(backing.requests().contains(data))));
+    assertEquals(List.of(true), dataWasWritten);
+  }
+
   // ---- errors ----
 
   @Test
