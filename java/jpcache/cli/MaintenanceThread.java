@@ -37,7 +37,7 @@ final class MaintenanceThread {
       long pauseNanos;
       try {
         pauseNanos = cache.maintenance().step(System.nanoTime());
-      } catch (RuntimeException | OutOfMemoryError e) {
+      } catch (RuntimeException | Error e) { // whatever it is: dirty data must not stay for ever
         LOG.log(Level.ERROR, "write-back or garbage collection failed, trying again", e);
         pauseNanos = PAUSE_NANOS;
       }
