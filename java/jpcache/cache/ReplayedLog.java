@@ -141,8 +141,9 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
     references[segment]++;
     long extent = Extent.ofBytes(offset, kset.keyLength(key), segment, kset.keySegmentOffset(key));
     boolean clean = !dirty || kset.keyIsClean(key);
-    if (keyData != null && keyData.crc(kset, key) != kset.keyDataCrc(key)) {
-      damaged(kset, key, clean);
+    Damage damage = keyData == null ? Damage.NONE : damage(keyData, kset, key);
+    if (damage != Damage.NONE) {
+      damaged(kset, key, clean, damage);
       load.clear(offset, extent);
     } else {
       load.add(offset, clean ? Extent.clean(extent) : extent, kset.keyDataCrc(key));
@@ -154,11 +155,40 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
     }
   }
 
+  /** What a look at a key's data has found. */
+  private enum Damage {
+    NONE("", ""),
+    OTHER_DATA(
+        "does not fit its data_crc",
+        "`jpcache rescue --force` brings all dirty data to the backing device, these bytes as they"
+            + " are"),
+    UNREADABLE(
+        "cannot be read",
+        "`jpcache rescue --force --skip-unreadable` brings all other dirty data to the backing"
+            + " device");
+
+    final String told;
+    final String wayOut;
+
+    Damage(String told, String wayOut) {
+      this.told = told;
+      this.wayOut = wayOut;
+    }
+  }
+
+  private static Damage damage(KeyData data, Kset kset, int key) {
+    try {
+      return data.crc(kset, key) == kset.keyDataCrc(key) ? Damage.NONE : Damage.OTHER_DATA;
+    } catch (PoisonedMemoryException e) {
+      return Damage.UNREADABLE; // no less known than a mismatch, and dealt with like one
+    }
+  }
+
   /**
    * What the backing device does not have is lost, and as the kernel does when it attaches, we then
    * serve nothing. Of the rest nothing is served from here.
    */
-  private void damaged(Kset kset, int key, boolean clean) {
+  private void damaged(Kset kset, int key, boolean clean, Damage damage) {
     String what =
         media.device()
             + ": the data of logical bytes "
@@ -167,12 +197,11 @@ final class ReplayedLog implements LogReplay.KeyVisitor {
             + (kset.keyOffset(key) + kset.keyLength(key))
             + " in segment "
             + kset.keySegment(key)
-            + " does not fit its data_crc; `jpcache fsck` finds all such places";
+            + " "
+            + damage.told
+            + "; `jpcache fsck` finds all such places";
     if (!clean) {
-      throw new UserException(
-          what
-              + ", and `jpcache rescue --force` brings all dirty data to the backing device, these"
-              + " bytes as they are");
+      throw new UserException(what + ", and " + damage.wayOut);
     }
     if (damagedKeys++ == 0) {
       LOG.log(Level.ERROR, "{0}; what the backing device has is read there", what);

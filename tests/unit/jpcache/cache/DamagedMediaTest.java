@@ -6,12 +6,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
 import jpcache.backing.MemoryBacking;
+import jpcache.base.Crc32c;
 import jpcache.base.UserException;
+import jpcache.block.BlockQueue;
 import jpcache.media.CacheMedia;
 import jpcache.media.Kset;
 import jpcache.media.MediaBuilder;
@@ -108,6 +113,51 @@ class DamagedMediaTest {
       String refusal = "" + assertThrows(UserException.class, () -> open(m)).getMessage();
       assertTrue(refusal.contains("`jpcache fsck` finds all such places"), refusal);
       assertTrue(refusal.contains("`jpcache rescue --force`"), refusal);
+    }
+  }
+
+  /** A page of zeros under a clean key, or a dirty one, in a segment whose memory is gone. */
+  private void keyWithoutItsData(MediaBuilder m, boolean clean) throws IOException {
+    int last = MediaBuilder.SMALL_SEGMENTS - 1;
+    m.cacheInfo(0, MediaBuilder.SMALL_SEGMENTS, MediaBuilder.FLAGS | 1);
+    m.kset(0, 0, new LogKey(0, PAGE, 0, last, 0, 0, new Crc32c().of(new byte[PAGE], 0, PAGE)));
+    if (clean) {
+      m.dirtyTail(0, SIZE);
+    }
+    try (FileChannel file = FileChannel.open(shm.resolve("cache"), StandardOpenOption.WRITE)) {
+      file.truncate(MediaBuilder.dataOffset(last));
+    }
+  }
+
+  @Test
+  void cleanDataThatCannotBeReadIsForgottenToldAndServedFromBelow() throws IOException {
+    byte[] below = new byte[4 << 20];
+    below[0] = 'b';
+    try (MediaBuilder m = media();
+        Arena arena = Arena.ofConfined()) {
+      keyWithoutItsData(m, true);
+      Cache cache =
+          Cache.open(
+              new MemoryRegion(m.media()), new MemoryBacking(below), CacheOptions.defaults());
+      assertEquals(1, told.size(), told::toString);
+      assertTrue(told.getFirst().contains("in segment 30 cannot be read; "), told::toString);
+      assertTrue(told.getFirst().endsWith("what the backing device has is read there"));
+      MemorySegment buffer = arena.allocate(PAGE);
+      try (BlockQueue queue = cache.openQueue()) {
+        queue.read(0, PAGE, buffer.address(), errno -> assertEquals(0, errno));
+      }
+      assertEquals('b', buffer.get(ValueLayout.JAVA_BYTE, 0));
+    }
+  }
+
+  @Test
+  void dirtyDataThatCannotBeReadIsRefusedWithTheWayOut() throws IOException {
+    try (MediaBuilder m = media()) {
+      keyWithoutItsData(m, false);
+      String refusal = refusal(m);
+      assertTrue(refusal.contains("in segment 30 cannot be read; "), refusal);
+      assertTrue(refusal.contains("`jpcache fsck` finds all such places"), refusal);
+      assertTrue(refusal.contains("`jpcache rescue --force --skip-unreadable`"), refusal);
     }
   }
 
