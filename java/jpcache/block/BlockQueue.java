@@ -97,6 +97,12 @@ public interface BlockQueue extends AutoCloseable {
   void prefetch(long offsetBytes, long lengthBytes, Completion done);
 
   /**
+   * Leaves what has not begun of all {@link #prefetch}es: nobody will read it. They complete, now
+   * or with what is under way of them.
+   */
+  default void abandonPrefetches() {}
+
+  /**
    * Tells what a range consists of, from its begin to its end or until the sink has enough. The
    * sink is called before this returns, with no lock held; requests under way may be in it or not.
    *
@@ -118,8 +124,8 @@ public interface BlockQueue extends AutoCloseable {
 
   /**
    * Gives the queue up. What no commit has made, writes, zeros and flushes, is dropped and
-   * completes with ESHUTDOWN before this returns; what others have under way is left to them.
-   * Closing once more does nothing.
+   * completes with ESHUTDOWN before this returns; what others have under way is left to them, and
+   * prefetches are {@link #abandonPrefetches abandoned}. Closing once more does nothing.
    */
   @Override
   void close();

@@ -220,10 +220,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
     }
   }
 
-  /** Fails the writes that wait for room: what is to stop must not wait for a slow device. */
+  /**
+   * Fails the writes that wait for room, and leaves what is asked for early: what is to stop must
+   * not wait for a slow device.
+   */
   public void stopWaiting() {
     backlog.close();
     directWrites.close();
+    prefetches.close();
   }
 
   /** Makes durable what {@link Durability#FLUSH} has left open. All queues are closed before. */

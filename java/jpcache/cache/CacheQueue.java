@@ -56,6 +56,9 @@ final class CacheQueue implements BlockQueue {
 
   private boolean fuaStaged;
 
+  /** Since the last time that its prefetches were abandoned. */
+  private boolean hasPrefetched;
+
   private final QueueReads reads;
 
   CacheQueue(Cache cache, int lane) {
@@ -398,7 +401,16 @@ final class CacheQueue implements BlockQueue {
 
   @Override
   public void prefetch(long offsetBytes, long lengthBytes, Completion done) {
-    cache.prefetches().add(offsetBytes, lengthBytes, done);
+    hasPrefetched = true;
+    cache.prefetches().add(offsetBytes, lengthBytes, done, this);
+  }
+
+  @Override
+  public void abandonPrefetches() {
+    if (hasPrefetched) {
+      hasPrefetched = false;
+      cache.prefetches().abandon(this);
+    }
   }
 
   @Override
@@ -421,6 +433,7 @@ final class CacheQueue implements BlockQueue {
     for (Completion done; (done = flushes.poll()) != null; ) {
       done.complete(Errno.ESHUTDOWN);
     }
+    abandonPrefetches();
     policy = null;
     cache.closed(this);
     staging.close();

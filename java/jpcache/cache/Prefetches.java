@@ -7,9 +7,14 @@ import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
 import java.util.Queue;
+import java.util.function.Predicate;
 import jpcache.base.Completion;
 import jpcache.base.Errno;
+import jpcache.block.BlockQueue;
 import jpcache.extent.Extent;
 import jpcache.extent.ExtentList;
 import jpcache.extent.Subtree;
@@ -17,10 +22,12 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Brings ranges that clients have asked for into the cache: what is missing of them is read, a few
- * requests at a time whoever asked, and enters as clean data ({@link Fills}).
+ * requests at a time whoever asked, and enters as clean data ({@link Fills}). Ranges take turns, a
+ * request each: one of terabytes does not keep the others waiting.
  *
  * <p>A range is done when all of it has been brought or cannot be: where the cache needs room for
- * writes the rest of it is left. It fails only if the backing device does.
+ * writes, or nobody wants it any more, the rest of it is left. It fails only if the backing device
+ * does.
  *
  * <p>Any thread. The monitor guards the ranges; nobody holds it during a request or a completion.
  */
@@ -29,11 +36,13 @@ final class Prefetches {
   private static final int DEPTH = 8;
   private static final int REQUEST_BYTES = 256 << 10;
   private static final int ALIGNMENT_BYTES = 4096;
+  private static final int TAKEN = -1;
 
   /** A range that is being brought. */
   private static final class Range {
     final long end;
     final Completion done;
+    final BlockQueue owner;
 
     /** All before has been asked for, or need not be. */
     long at;
@@ -41,14 +50,23 @@ final class Prefetches {
     int underWay;
     int errno;
 
-    Range(long offsetBytes, long lengthBytes, Completion done) {
+    /** What has not been asked for is left. Written with the monitor. */
+    volatile boolean abandoned;
+
+    private boolean told;
+
+    Range(long offsetBytes, long lengthBytes, Completion done, BlockQueue owner) {
       at = offsetBytes;
       end = offsetBytes + lengthBytes;
       this.done = done;
+      this.owner = owner;
     }
 
-    boolean isDone() {
-      return at == end && underWay == 0;
+    /** Whether it is done, and whoever asks is to tell. */
+    boolean becomesDone() {
+      boolean becomes = !told && (at == end || abandoned) && underWay == 0;
+      told |= becomes;
+      return becomes;
     }
   }
 
@@ -69,12 +87,15 @@ final class Prefetches {
 
   private final Cache cache;
   private final SegmentAllocator memory;
-  private final Queue<Range> waiting = new ArrayDeque<>();
+
+  /** In the order of their turns. */
+  private final Deque<Range> waiting = new ArrayDeque<>();
 
   /** Nothing until the first range comes: most clients never ask. */
   private final Queue<Request> idle = new ArrayDeque<>(DEPTH);
 
   private boolean haveRequests;
+  private boolean closed;
 
   /** Somebody starts requests; whoever comes meanwhile has him look again. */
   private boolean starting;
@@ -92,23 +113,61 @@ final class Prefetches {
     this.memory = memory;
   }
 
-  /** Brings a range in; {@code done} may be called before this returns. */
-  void add(long offsetBytes, long lengthBytes, Completion done) {
-    if (take(offsetBytes, lengthBytes, done)) {
+  /**
+   * Brings a range in; {@code done} may be called before this returns.
+   *
+   * @param owner who may {@link #abandon} it
+   */
+  void add(long offsetBytes, long lengthBytes, Completion done, BlockQueue owner) {
+    int errno = take(offsetBytes, lengthBytes, done, owner);
+    if (errno == TAKEN) {
       startRequests();
     } else {
-      done.complete(Errno.ENOMEM);
+      done.complete(errno);
     }
   }
 
-  /** False if there is no memory. */
-  private synchronized boolean take(long offsetBytes, long lengthBytes, Completion done) {
-    try {
-      return (haveRequests || makeRequests())
-          && waiting.add(new Range(offsetBytes, lengthBytes, done));
-    } catch (OutOfMemoryError e) {
-      return false;
+  /** {@link #TAKEN}, or with what error the range is done, if any. */
+  private synchronized int take(
+      long offsetBytes, long lengthBytes, Completion done, BlockQueue owner) {
+    if (closed) {
+      return 0;
     }
+    try {
+      boolean taken =
+          (haveRequests || makeRequests())
+              && waiting.add(new Range(offsetBytes, lengthBytes, done, owner));
+      return taken ? TAKEN : Errno.ENOMEM;
+    } catch (OutOfMemoryError e) {
+      return Errno.ENOMEM;
+    }
+  }
+
+  /** Leaves what has not begun of an owner's ranges; they are done with what is under way. */
+  void abandon(BlockQueue owner) {
+    leave(range -> range.owner.equals(owner));
+  }
+
+  /** The same for all ranges, and those to come: what is to stop waits for no hint. */
+  void close() {
+    synchronized (this) {
+      closed = true;
+    }
+    leave(range -> true);
+  }
+
+  private void leave(Predicate<Range> which) {
+    List<Range> done = new ArrayList<>();
+    synchronized (this) {
+      waiting.removeIf(range -> {
+        range.abandoned = which.test(range);
+        if (range.abandoned && range.becomesDone()) {
+          done.add(range);
+        }
+        return range.abandoned;
+      });
+    }
+    done.forEach(range -> range.done.complete(range.errno));
   }
 
   /** All at once, so that a range that has been taken never lacks one; whether there is memory. */
@@ -168,6 +227,7 @@ final class Prefetches {
         lookAgain = false;
         return starting;
       }
+      waiting.add(waiting.remove()); // the others' turns come first
     }
     start(range, request);
     return true;
@@ -190,7 +250,7 @@ final class Prefetches {
     Fill fill = null;
     try {
       while (at < range.end && !begun) {
-        if (!cache.fillsMisses()) {
+        if (range.abandoned || !cache.fillsMisses()) {
           at = range.end;
           break;
         }
@@ -217,9 +277,9 @@ final class Prefetches {
     synchronized (this) {
       range.at = at;
       if (at == range.end) {
-        waiting.remove(range);
+        waiting.removeLastOccurrence(range);
       }
-      done = range.isDone(); // a read that was joined may have ended by now
+      done = range.becomesDone(); // a read that was joined may have ended by now
     }
     if (done) {
       range.done.complete(range.errno);
@@ -272,7 +332,7 @@ final class Prefetches {
       if (range != null) {
         range.underWay--;
         range.errno = range.errno == 0 ? errno : range.errno;
-        done = range.isDone();
+        done = range.becomesDone();
       }
     }
     try {

@@ -170,6 +170,7 @@ final class Connection {
     try (Counters.Stripe<NbdMetrics.Event> counters = state.metrics().open()) {
       counters.add(NbdMetrics.Event.CONNECTIONS, 1);
       new Transmission(state, session, transport, received, replies, queue, counters).run();
+      queue.abandonPrefetches();
       if (!replies.allAnswered()) {
         replies.awaitOutstanding();
       }

@@ -102,6 +102,9 @@ final class Transmission {
       while (true) {
         arrived = arrived || (mayReceive() && receive());
         int handled = handleArrived();
+        if (ended) {
+          queue.abandonPrefetches(); // who has left reads nothing of them
+        }
         boolean freed = replies.send();
         if (replies.peerGone() || (ended && replies.allAnswered()) || giveUp()) {
           return;

@@ -219,6 +219,27 @@ class NbdServerStopTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aClientThatLeavesIsNotKeptByWhatItHasAskedForEarly(boolean politely) throws IOException {
+    MemoryBlockDevice device = new MemoryBlockDevice(MIB).missWhen((offset, length) -> true);
+    try (ServedMemory served = ServedMemory.start(device)) {
+      device.hold();
+      try (NbdClient client = served.unix()) {
+        client.go("");
+        client.send(NbdClient.request(NbdClient.CACHE, 0, 7, 0, MIB, new byte[0]));
+        ServedMemory.eventually("a prefetch", () -> device.outstanding() == 1);
+        if (politely) {
+          client.send(NbdClient.request(NbdClient.DISC, 0, 8, 0, 0, new byte[0]));
+          assertEquals(0, client.receive().error());
+        }
+      }
+      ServedMemory.eventually("the end", () -> served.server.connections() == 0);
+      assertEquals(1, device.outstanding());
+      device.release();
+    }
+  }
+
   @Test
   void saysSoWhenRequestsDoNotEndInTime() throws IOException {
     MemoryBlockDevice device = new MemoryBlockDevice(MIB);

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.Lock;
@@ -333,6 +334,7 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
   }
 
   private final class Queue implements BlockQueue {
+    private final List<Completion> prefetching = new ArrayList<>();
     private final AtomicReference<@Nullable Thread> user = new AtomicReference<>();
     private final Writes writes = new Writes();
     private final List<Completion> uncommittedFlushes = new ArrayList<>();
@@ -442,13 +444,30 @@ public final class MemoryBlockDevice implements BlockDevice, AutoCloseable {
         if (failingReads.test(offset, length)) {
           done.complete(failure);
         } else if (missing.test(offset, length)) {
-          later(() -> {}, done);
+          Completion once = once(done);
+          prefetching.add(once);
+          later(() -> {}, once);
         } else {
           done.complete(0);
         }
       } finally {
         leave();
       }
+    }
+
+    private static Completion once(Completion done) {
+      AtomicBoolean told = new AtomicBoolean();
+      return errno -> {
+        if (!told.getAndSet(true)) {
+          done.complete(errno);
+        }
+      };
+    }
+
+    @Override
+    public void abandonPrefetches() {
+      prefetching.forEach(done -> done.complete(0));
+      prefetching.clear();
     }
 
     @Override

@@ -370,11 +370,11 @@ class QueueReadsTest {
               }
               return arena.allocate(bytes, alignment);
             });
-    prefetches.add(0, 1 << 20, e -> errno[0] = e);
+    prefetches.add(0, 1 << 20, e -> errno[0] = e, queue);
     assertEquals(Errno.ENOMEM, errno[0]);
     assertEquals(0, backing.reads());
     isMemory[0] = true;
-    prefetches.add(0, 1 << 20, e -> errno[0] = e);
+    prefetches.add(0, 1 << 20, e -> errno[0] = e, queue);
     assertEquals(0, errno[0]);
     assertEquals(4, backing.reads());
   }
