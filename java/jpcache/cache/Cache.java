@@ -221,13 +221,14 @@ public final class Cache implements BlockDevice, AutoCloseable {
   }
 
   /**
-   * Fails the writes that wait for room, and leaves what is asked for early: what is to stop must
-   * not wait for a slow device.
+   * Fails the writes that wait for room, and leaves what is asked for early and the batch that is
+   * being written back: what is to stop must not wait for a slow device.
    */
   public void stopWaiting() {
     backlog.close();
     directWrites.close();
     prefetches.close();
+    maintenance.stopWriteBack();
   }
 
   /** Makes durable what {@link Durability#FLUSH} has left open. All queues are closed before. */

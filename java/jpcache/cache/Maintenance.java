@@ -59,6 +59,8 @@ public final class Maintenance {
   private long retryPauseNanos;
   private long retryAtNanos;
 
+  private volatile boolean stopping;
+
   // Told by the status; written by the maintenance thread.
   private final AtomicLong writeBackErrors = new AtomicLong();
   private volatile int lastErrno;
@@ -121,7 +123,15 @@ public final class Maintenance {
     return got ? 0 : next;
   }
 
-  /** Writes back everything that was logged before this call. */
+  /**
+   * Steps write nothing back any more, and a batch under way is left between two of its requests:
+   * all of it may take a slow device long. Any thread.
+   */
+  void stopWriteBack() {
+    stopping = true;
+  }
+
+  /** Writes back everything that was logged before this call, also after a stop. */
   public int writeBackAll() {
     int logErrno = cache.log().flush();
     if (logErrno != 0) {
@@ -282,6 +292,9 @@ public final class Maintenance {
   // ---- write-back ----
 
   private long writeBack(long nowNanos) {
+    if (stopping) {
+      return Long.MAX_VALUE;
+    }
     Position dirty = cache.tails().dirtyTail();
     if (cache.needsRoom() && dirty.equals(cache.log().head().position())) {
       // Nothing is left to make room of but what is in the open ksets: all of it, perhaps.
@@ -310,7 +323,10 @@ public final class Maintenance {
     if (!all && nowNanos - markNanos < ageNanos) {
       return markNanos + ageNanos - nowNanos;
     }
-    int errno = writeBack.run(all ? head : mark, batchSize.bytes(), this::earned);
+    int errno = writeBack.run(all ? head : mark, batchSize.bytes(), this::earned, () -> stopping);
+    if (errno == WriteBack.LEFT) {
+      return Long.MAX_VALUE;
+    }
     if (errno != 0) {
       if (retryPauseNanos == 0) {
         LOG.log(

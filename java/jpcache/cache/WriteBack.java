@@ -2,6 +2,7 @@ package jpcache.cache;
 
 import java.lang.foreign.Arena;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
 import java.util.function.LongConsumer;
 import jpcache.backing.BackingDevice;
 import jpcache.base.Errno;
@@ -30,6 +31,12 @@ import org.jspecify.annotations.Nullable;
  * <p>Kernel counterpart: {@code cache_writeback.c: cache_writeback_fn}.
  */
 final class WriteBack {
+  /** A batch that was left before its end, without an error. */
+  static final int LEFT = -1;
+
+  /** More keeps no device busier, and a stop waits for it. */
+  static final long MOST_UNDER_WAY_BYTES = 16L << 20;
+
   private final ZeroExtents zeros;
   private final Tails tails;
   private final ExtentMap map;
@@ -79,16 +86,23 @@ final class WriteBack {
     requests = new BatchRequests(region, segments, zeros, backing, map, direct, Arena.ofAuto());
   }
 
+  /** As the other, and leaves no batch before its end. */
+  int run(Position end, long mostBytes, LongConsumer progress) {
+    return run(end, mostBytes, progress, () -> false);
+  }
+
   /**
    * Writes back one batch of what lies before {@code end}, a place where the log durably ended.
    *
    * @param mostBytes so much data, about, or as many keys as go with it
    * @param progress told between requests, on this thread, how many bytes of the log more have been
    *     written; they are not durable yet
-   * @return 0, or the error that the batch failed with; dirty_tail has not moved then. EBADMSG: the
-   *     cache's data is damaged ({@link DirtyDataCheck})
+   * @param leaves asked between requests, whether to make no more of them: the batch is then left
+   *     as one that has failed is
+   * @return 0, or the error that the batch failed with, or {@link #LEFT}; dirty_tail has not moved
+   *     then. EBADMSG: the cache's data is damaged ({@link DirtyDataCheck})
    */
-  int run(Position end, long mostBytes, LongConsumer progress) {
+  int run(Position end, long mostBytes, LongConsumer progress, BooleanSupplier leaves) {
     directKeys.look(direct.entered(), direct.isIdle());
     doubts.look(direct.flushes().failures(), true);
     begin(mostBytes);
@@ -101,7 +115,7 @@ final class WriteBack {
     interrupted = next;
     int errno = 0;
     if (writes().extents() > 0) {
-      errno = writeAll(last, mostBytes, progress);
+      errno = writeAll(last, mostBytes, progress, leaves);
       errno = errno == 0 ? requests.flush() : errno;
     }
     if (errno == 0 && !doubts.isLast(direct.flushes().failures())) {
@@ -246,14 +260,23 @@ final class WriteBack {
     doubts.at(position);
   }
 
-  private int writeAll(Position last, long mostBytes, LongConsumer progress) {
+  private int writeAll(
+      Position last, long mostBytes, LongConsumer progress, BooleanSupplier leaves) {
     requests.begin();
     long toldBytes = 0;
+    long begunBytes = 0;
+    boolean left = false;
     for (int extent = 0; extent < writes().extents() && requests.errno() == 0; ) {
+
       int next = BatchRequests.gatherable(writes(), extent);
       long from = writes().offsetBytes(extent);
       long bytes = writes().offsetBytes(next - 1) + writes().lengthBytes(next - 1) - from;
       requests.awaitPlace();
+      awaitBytes(begunBytes);
+      left = leaves.getAsBoolean();
+      if (left) {
+        break;
+      }
       // Who is told may wait for direct writes, and fail: so no turn is held, which they wait for.
       toldBytes = tell(progress, toldBytes);
       DeviceOrder.Turn turn = direct.order().takeForWriteBack(from, bytes);
@@ -263,16 +286,27 @@ final class WriteBack {
         requests.writeNewest(writes(), extent, next, trusted, turn);
       } else {
         requests.write(writes(), extent, next, turn);
+        begunBytes += writes().isZeros(extent) ? 0 : bytes;
       }
       extent = next;
     }
-    lookAhead(last, mostBytes);
+    if (!left) {
+      lookAhead(last, mostBytes);
+    }
     boolean more;
     do {
       more = requests.awaitSome();
       toldBytes = tell(progress, toldBytes);
     } while (more);
-    return requests.errno();
+    return left && requests.errno() == 0 ? LEFT : requests.errno();
+  }
+
+  /** Waits until no more is under way of what has begun than a stop may have to wait for. */
+  private void awaitBytes(long begunBytes) {
+    boolean more = true;
+    while (more && begunBytes - requests.endedBytes() >= MOST_UNDER_WAY_BYTES) {
+      more = requests.awaitSome();
+    }
   }
 
   /** Tells of what has been written since the last time; returns how much that is in all. */

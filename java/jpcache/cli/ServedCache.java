@@ -23,7 +23,8 @@ import org.jspecify.annotations.Nullable;
 final class ServedCache implements AutoCloseable {
   private static final Logger LOG = System.getLogger(ServedCache.class.getName());
 
-  private static final long STOP_TIMEOUT_MS = 5_000;
+  /** Write-back leaves its batch, but not the requests that are under way: 16 MiB and a key. */
+  private static final long STOP_TIMEOUT_MS = 20_000;
 
   private final PmemRegion region;
   private final BackingDevice backing;

@@ -96,6 +96,23 @@ class MaintenanceTest {
   }
 
   @Test
+  void aStopLeavesTheBatchUnderWayAndAllIsStillWrittenBackAtTheEnd() {
+    Cache cache = open(LAZY.withWriteBack(0, 0), 70);
+    try (BlockQueue queue = cache.openQueue()) {
+      for (int i = 0; i < 8; i++) {
+        write(queue, (long) i << 20, 4096);
+      }
+      backing.onWrite(cache::stopWaiting);
+      assertEquals(Long.MAX_VALUE, settle(cache));
+      assertEquals(4096, backing.writtenBytes(), "after the stop nothing more is begun");
+      assertEquals(0, cache.maintenance().writeBackErrors());
+      assertEquals(0, cache.maintenance().writeBackAll());
+      assertEquals(9 * 4096, backing.writtenBytes());
+      assertTrue(clean(cache));
+    }
+  }
+
+  @Test
   void whatIsWrittenLaterGetsItsOwnTime() {
     Cache cache = open(LAZY, 70);
     try (BlockQueue queue = cache.openQueue()) {

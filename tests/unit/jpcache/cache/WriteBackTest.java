@@ -317,6 +317,23 @@ class WriteBackTest {
   }
 
   @Test
+  void aBatchThatIsLeftIsNoErrorAndWrittenAgainWhole() {
+    write(0, BLOCK, 'a');
+    write(1 << 20, BLOCK, 'b');
+    Position before = cache.tails().dirtyTail();
+    assertEquals(
+        WriteBack.LEFT,
+        writeBack.run(
+            logEnd(), BatchSize.LEAST_BYTES, bytes -> {}, () -> !backing.requests().isEmpty()));
+    assertEquals(List.of(new Write(0, BLOCK)), backing.requests());
+    assertEquals(before, cache.tails().dirtyTail());
+    assertEquals(
+        List.of(new Write(0, BLOCK), new Write(1 << 20, BLOCK), new Flush()),
+        requestsOfNextBatch());
+    assertEquals(logEnd(), cache.tails().dirtyTail());
+  }
+
+  @Test
   void dataThatCannotBeReadIsAnErrorOfTheBatchAndNothingElse() {
     write(0, BLOCK, 'a');
     write(BLOCK, BLOCK, 'b');
