@@ -8,8 +8,8 @@ import java.util.concurrent.TimeUnit;
  * <p>What a batch holds twice is written once, and what adjoins goes in one request; so of random
  * writes to a working set as large as a batch hardly two thirds need to be written at all, in a
  * fraction of the requests. But a batch frees nothing before its end: {@link Admission} keeps as
- * much room in reserve, and a stop waits. So it may grow up to a share of the cache, as long as the
- * backing device does it in good time.
+ * much room in reserve. So it may grow up to a share of the cache, as long as the backing device
+ * does it in good time.
  *
  * <p>Used by the maintenance thread.
  */
