@@ -103,8 +103,9 @@ public interface BlockQueue extends AutoCloseable {
   default void abandonPrefetches() {}
 
   /**
-   * Tells what a range consists of, from its begin to its end or until the sink has enough. The
-   * sink is called before this returns, with no lock held; requests under way may be in it or not.
+   * Tells what a range consists of, from its begin to its end or until the sink has enough; of a
+   * long one, of which there is much to find out, perhaps not all. The sink is called before this
+   * returns, once at least, with no lock held; requests under way may be in it or not.
    *
    * @param lengthBytes not limited by {@link BlockDevice#MAX_TRANSFER_BYTES}
    */

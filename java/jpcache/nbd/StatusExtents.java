@@ -18,7 +18,8 @@ import jpcache.block.ExtentSink;
  * </pre>
  *
  * It may end before the range does, as the protocol allows: a client asks on from there. That
- * bounds what one request costs in time and memory. One connection's, used by its thread.
+ * bounds what one request costs in memory, and in time as far as extents are told here; what it
+ * costs to find them the device bounds itself. One connection's, used by its thread.
  */
 final class StatusExtents implements ExtentSink {
   /** Of one context in one reply. */

@@ -33,6 +33,7 @@ public final class RecordingBacking extends TestDevice {
   private final List<Request> requests = new ArrayList<>();
   private final List<Runnable> held = new ArrayList<>();
   private boolean holding;
+  private Runnable onHoleAsked = () -> {};
   private ToIntFunction<Request> outcome = request -> 0;
 
   /** A device of so many bytes that is all hole. */
@@ -109,9 +110,16 @@ public final class RecordingBacking extends TestDevice {
         (int) (offsetBytes / SECTOR), (int) ((offsetBytes + lengthBytes) / SECTOR), something);
   }
 
+  /** Is run after each search for a hole, before the answer is given. */
+  public synchronized void onHoleAsked(Runnable hook) {
+    onHoleAsked = hook;
+  }
+
   @Override
   public synchronized long nextHole(long fromBytes, long toBytes) {
-    return Math.min(toBytes, (long) SECTOR * stored.nextClearBit((int) (fromBytes / SECTOR)));
+    long hole = (long) SECTOR * stored.nextClearBit((int) (fromBytes / SECTOR));
+    onHoleAsked.run();
+    return Math.min(toBytes, hole);
   }
 
   @Override

@@ -12,6 +12,9 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import jpcache.backing.RecordingBacking;
+import jpcache.backing.TestDevice;
+import jpcache.base.Completion;
+import jpcache.base.Errno;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMode;
 import jpcache.media.MediaFormatter;
@@ -131,5 +134,94 @@ class DescriptionTest {
     int[] told = {0};
     queue.describe(0, DEVICE_BYTES, (bytes, flags) -> ++told[0] < 2);
     assertEquals(2, told[0]);
+  }
+
+  @Test
+  void oneAnswerOfTheDeviceServesAllThatIsNotCached() {
+    write(5 * MIB);
+    int[] questions = {0};
+    backing.onHoleAsked(() -> questions[0]++);
+    describe(0, DEVICE_BYTES);
+    assertEquals(2, questions[0], "before the cached block, and behind it");
+  }
+
+  /** The device answers for what the cache has already been found not to hold, and no more. */
+  @Test
+  void whatReachesTheDeviceMeanwhileIsNotHiddenByAHoleOfBefore() {
+    write(0);
+    write(9 * MIB);
+    backing.onHoleAsked(() -> {
+      backing.onHoleAsked(() -> {});
+      emptyTheCache();
+    });
+    List<Part> parts = describe(0, DEVICE_BYTES);
+    assertEquals(9 * MIB - BLOCK, parts.get(1).lengthBytes());
+    assertEquals(BLOCK, parts.get(2).lengthBytes());
+    assertEquals(0, parts.get(2).flags() & HOLE);
+  }
+
+  @Test
+  void ofAVeryLongRangeAPartIsToldAndTheNextFromThere() {
+    long size = 16L << 40;
+    int[] questions = {0};
+    queue.close();
+    cache =
+        Cache.open(
+            region, new SparseBacking(size, questions), CacheOptions.defaults().withLanes(1));
+    queue = cache.openQueue();
+    long at = 0;
+    int requests = 0;
+    for (; at < size; requests++) {
+      List<Part> parts = describe(at, size - at);
+      assertEquals(1, parts.size());
+      assertEquals(HOLE | ZERO, parts.getFirst().flags());
+      at += parts.getFirst().lengthBytes();
+    }
+    assertEquals(size, at);
+    assertEquals(64, requests, "of 256 GiB each");
+    assertEquals(requests, questions[0]);
+  }
+
+  /** One large hole. */
+  private static final class SparseBacking extends TestDevice {
+    private final long sizeBytes;
+    private final int[] questions;
+
+    SparseBacking(long sizeBytes, int[] questions) {
+      super("sparse");
+      this.sizeBytes = sizeBytes;
+      this.questions = questions;
+    }
+
+    @Override
+    public long nextHole(long fromBytes, long toBytes) {
+      questions[0]++;
+      return fromBytes;
+    }
+
+    @Override
+    public long nextData(long fromBytes, long toBytes) {
+      return toBytes;
+    }
+
+    @Override
+    public long sizeBytes() {
+      return sizeBytes;
+    }
+
+    @Override
+    public void read(long offsetBytes, int lengthBytes, long address, Completion done) {
+      done.complete(Errno.EIO);
+    }
+
+    @Override
+    public void write(long offsetBytes, int lengthBytes, long address, Completion done) {
+      done.complete(Errno.EIO);
+    }
+
+    @Override
+    public void flush(Completion done) {
+      done.complete(Errno.EIO);
+    }
   }
 }
