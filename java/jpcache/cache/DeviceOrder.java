@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
  * that thread, always comes to its turn.
  *
  * <p>Any thread. The monitor is the innermost lock; nothing is called with it held. Every call
- * looks at all writes that are under way or about to be: tens or hundreds. To leave needs no
+ * looks at all writes that are under way or about to be: tens or hundreds as a rule, and 131,072 at
+ * most, where the 64 MiB that direct writes may take consist of single sectors. To leave needs no
  * memory, for want of which others would wait for ever.
  */
 final class DeviceOrder {
