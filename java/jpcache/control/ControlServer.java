@@ -77,18 +77,28 @@ public final class ControlServer implements AutoCloseable {
   public static ControlServer start(Path path, Map<String, ControlCommand> commands) {
     try {
       removeStale(path);
-      ServerSocketChannel bound = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+      ServerSocketChannel bound = bind(path);
       try {
-        bound.bind(UnixDomainSocketAddress.of(path));
         ControlServer server = new ControlServer(path, commands, bound);
         server.thread.start();
         return server;
       } catch (Throwable e) {
         bound.close();
+        Files.deleteIfExists(path);
         throw e;
       }
     } catch (IOException e) {
       throw cannot(path, String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static ServerSocketChannel bind(Path path) throws IOException {
+    ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+    try {
+      return channel.bind(UnixDomainSocketAddress.of(path));
+    } catch (Throwable e) {
+      channel.close();
+      throw e;
     }
   }
 
@@ -208,6 +218,7 @@ public final class ControlServer implements AutoCloseable {
     try {
       listener.close();
       thread.join();
+      selector.close();
       if (attribute(path, "ino").equals(inode)) {
         Files.deleteIfExists(path);
       }

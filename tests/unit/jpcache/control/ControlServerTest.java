@@ -15,11 +15,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.AbstractMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import jpcache.Seeds;
 import jpcache.base.UserException;
 import jpcache.control.ControlCommand.Answer;
@@ -68,6 +71,42 @@ class ControlServerTest {
   @AfterEach
   void close() {
     server.get().close();
+  }
+
+  /** How many selectors the process has. */
+  private static long selectors() throws IOException {
+    try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
+      return descriptors.filter(ControlServerTest::isSelector).count();
+    }
+  }
+
+  private static boolean isSelector(Path descriptor) {
+    try {
+      return Files.readSymbolicLink(descriptor).toString().contains("eventpoll");
+    } catch (IOException e) {
+      return false; // it has been closed meanwhile
+    }
+  }
+
+  @Test
+  void aServerThatClosesLeavesNoSelector() throws IOException {
+    long before = selectors();
+    ControlServer.start(shm.resolve("other"), Map.of()).close();
+    assertEquals(before, selectors());
+  }
+
+  @Test
+  void aServerThatCannotBeginLeavesNoSocket() {
+    Path path = shm.resolve("other");
+    Map<String, ControlCommand> bad =
+        new AbstractMap<>() {
+          @Override
+          public Set<Entry<String, ControlCommand>> entrySet() {
+            throw new IllegalStateException("a test");
+          }
+        };
+    assertThrows(IllegalStateException.class, () -> ControlServer.start(path, bad));
+    assertFalse(Files.exists(path));
   }
 
   private static Answer echo(List<String> words) {
