@@ -34,6 +34,12 @@ public final class NbdServer implements AutoCloseable {
   private final Wakeup stopAccepting;
   private final Thread acceptor;
   private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
+
+  /** Nobody accepts any more. With the monitor. */
+  private boolean stopped;
+
+  // The accepting thread's.
+  private final Shortage shortage = new Shortage();
   private long accepted;
 
   private NbdServer(ServerState state, List<ListenSocket> listeners) {
@@ -103,11 +109,14 @@ public final class NbdServer implements AutoCloseable {
   public synchronized boolean stop() {
     long deadline = System.nanoTime() + state.options().stopTimeoutMs() * 1_000_000L;
     try {
-      if (!state.stopping()) {
-        state.stop();
-        stopAccepting.raise();
+      if (!stopped) {
+        if (!state.stopping()) {
+          state.stop();
+          stopAccepting.raise();
+        }
         acceptor.join();
         stopAccepting.close();
+        stopped = true;
       }
       connections.forEach(Connection::wake);
       boolean all = true;
@@ -120,7 +129,7 @@ public final class NbdServer implements AutoCloseable {
       return all;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      return connections.isEmpty();
+      return stopped && connections.isEmpty(); // who still accepts may add another one
     }
   }
 
@@ -141,14 +150,14 @@ public final class NbdServer implements AutoCloseable {
       }
       while (!state.stopping()) {
         Sockets.poll(polls, count, -1);
-        boolean exhausted = false;
+        boolean pauses = false;
         for (int i = 0; i < listeners.size() && !state.stopping(); i++) {
           if (NativeMemory.hostShort(polls + (long) (i + 1) * Sockets.POLL_BYTES + READY_EVENTS)
               != 0) {
-            exhausted |= !accept(listeners.get(i));
+            pauses |= !accept(listeners.get(i));
           }
         }
-        if (exhausted) {
+        if (pauses) {
           Sockets.poll(polls, 1, EXHAUSTED_PAUSE_MS);
         }
       }
@@ -171,8 +180,7 @@ public final class NbdServer implements AutoCloseable {
           || fd == -Errno.ENFILE
           || fd == -Errno.ENOBUFS
           || fd == -Errno.ENOMEM) {
-        LOG.log(Level.WARNING, "cannot accept a connection: " + Errno.text(-fd));
-        return false;
+        return ranOut("cannot accept a connection: " + Errno.text(-fd));
       }
       return true; // the client left again, or the network has an opinion: not the server's matter
     }
@@ -192,10 +200,19 @@ public final class NbdServer implements AutoCloseable {
         connections.remove(connection);
         throw e;
       }
-      return true;
     } catch (UserException | OutOfMemoryError e) {
-      LOG.log(Level.WARNING, "cannot serve a connection: " + e.getMessage());
-      return false;
+      return ranOut("cannot serve a connection: " + e.getMessage());
     }
+    if (shortage.isOver(System.nanoTime())) {
+      LOG.log(Level.INFO, "connections are accepted again");
+    }
+    return true;
+  }
+
+  private boolean ranOut(String what) {
+    if (shortage.begins(System.nanoTime())) {
+      LOG.log(Level.WARNING, what + "; that is not told again before it is over");
+    }
+    return false;
   }
 }

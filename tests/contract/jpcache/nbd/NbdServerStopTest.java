@@ -257,14 +257,30 @@ class NbdServerStopTest {
   }
 
   @Test
+  void aStopThatIsInterruptedSaysNothingIsLeftOnlyOnceNobodyAccepts() throws IOException {
+    try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(MIB))) {
+      Thread.currentThread().interrupt();
+      boolean ended = served.server.stop();
+      boolean accepts = accepts();
+      assertTrue(Thread.interrupted());
+      assertFalse(ended && accepts);
+      assertTrue(served.server.stop());
+      assertFalse(accepts());
+    }
+  }
+
+  private static boolean accepts() {
+    return Arrays.stream(Thread.getAllStackTraces().keySet().toArray(new Thread[0]))
+        .anyMatch(thread -> thread.getName().equals("nbd-accept"));
+  }
+
+  @Test
   void stopsAServerThatNobodyUsed() throws IOException {
     try (ServedMemory served = ServedMemory.start(new MemoryBlockDevice(MIB))) {
       assertTrue(served.server.stop());
       assertTrue(served.server.stop());
       assertEquals(0, served.server.connections());
-      assertTrue(
-          Arrays.stream(Thread.getAllStackTraces().keySet().toArray(new Thread[0]))
-              .noneMatch(thread -> thread.getName().equals("nbd-accept")));
+      assertFalse(accepts());
     }
   }
 }

@@ -103,7 +103,7 @@ class ShortageTest {
       }
       readBackOnANewConnection(19);
       assertTrue(server.stderr().contains("Too many open files"), server::stderr);
-      assertTrue(server.stderr().lines().count() < 100, server::stderr);
+      assertTrue(server.stderr().lines().count() < 10, server::stderr);
       assertEquals(0, server.terminate(), server::stderr);
     }
   }
