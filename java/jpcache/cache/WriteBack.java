@@ -267,7 +267,6 @@ final class WriteBack {
     long begunBytes = 0;
     boolean left = false;
     for (int extent = 0; extent < writes().extents() && requests.errno() == 0; ) {
-
       int next = BatchRequests.gatherable(writes(), extent);
       long from = writes().offsetBytes(extent);
       long bytes = writes().offsetBytes(next - 1) + writes().lengthBytes(next - 1) - from;
