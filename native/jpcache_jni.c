@@ -1,10 +1,13 @@
 /*
- * The native methods of jpcache.pmem.JniLibpmem: libpmem's functions, one line each.
+ * The native methods of jpcache.pmem.JniLibpmem: libpmem's functions, one line each; the copies
+ * are those of pmem_guard.c.
  *
  * Addresses and sizes come as jlong and are believed; Java checks them. Nothing here calls back
  * into Java, so no method can leave an exception pending. Where libpmem reports by errno, the
  * method returns 0 or -errno.
  */
+#include "pmem_guard.h"
+
 #include <errno.h>
 #include <jni.h>
 #include <libpmem.h>
@@ -41,14 +44,14 @@ METHOD(jboolean, isPmem)(SELF, jlong address, jlong length)
 	return pmem_is_pmem(at(address), (size_t)length) ? JNI_TRUE : JNI_FALSE;
 }
 
-METHOD(void, memcpyPersist)(SELF, jlong to, jlong from, jlong length)
+METHOD(jint, memcpyPersist)(SELF, jlong to, jlong from, jlong length)
 {
-	pmem_memcpy_persist(at(to), at(from), (size_t)length);
+	return (jint)jpcache_memcpy_persist(at(to), at(from), (size_t)length);
 }
 
-METHOD(void, memcpyNodrain)(SELF, jlong to, jlong from, jlong length)
+METHOD(jint, memcpyNodrain)(SELF, jlong to, jlong from, jlong length)
 {
-	pmem_memcpy_nodrain(at(to), at(from), (size_t)length);
+	return (jint)jpcache_memcpy_nodrain(at(to), at(from), (size_t)length);
 }
 
 METHOD(void, flush)(SELF, jlong address, jlong length)

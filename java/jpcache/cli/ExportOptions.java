@@ -221,5 +221,11 @@ final class ExportOptions {
               region.name()
                   + ": not persistent memory: every write goes through the kernel, slowly");
     }
+    if (!region.guardsStores()) {
+      notice.accept(
+          region.name()
+              + ": without native/libjpcache_jni.so beside jpcache.jar, a write to memory that is gone ends"
+              + " the server");
+    }
   }
 }

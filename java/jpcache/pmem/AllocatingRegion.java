@@ -61,6 +61,11 @@ final class AllocatingRegion implements PmemRegion {
   }
 
   @Override
+  public boolean guardsStores() {
+    return region.guardsStores();
+  }
+
+  @Override
   public void copy(long offsetBytes, long sourceAddress, long lengthBytes) {
     allocate(offsetBytes, lengthBytes);
     region.copy(offsetBytes, sourceAddress, lengthBytes);

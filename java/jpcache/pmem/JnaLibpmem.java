@@ -41,6 +41,22 @@ final class JnaLibpmem implements Libpmem {
     static native long pmem_errormsg();
   }
 
+  /** The guarded copies of our own library. */
+  @SuppressWarnings("MethodName") // as above
+  private static final class Guard {
+    static {
+      Native.register(Guard.class, NativeLibrary.getInstance(OwnLibrary.path().toString()));
+    }
+
+    private Guard() {}
+
+    static native long jpcache_memcpy_persist(long to, long from, long length);
+
+    static native long jpcache_memcpy_nodrain(long to, long from, long length);
+  }
+
+  private static final boolean GUARDED = OwnLibrary.load().isPresent();
+
   private JnaLibpmem() {}
 
   /**
@@ -84,13 +100,26 @@ final class JnaLibpmem implements Libpmem {
   }
 
   @Override
-  public void memcpyPersist(long to, long from, long lengthBytes) {
-    C.pmem_memcpy_persist(to, from, lengthBytes);
+  public boolean guardsCopies() {
+    return GUARDED;
   }
 
   @Override
-  public void memcpyNodrain(long to, long from, long lengthBytes) {
-    C.pmem_memcpy_nodrain(to, from, lengthBytes);
+  public int memcpyPersist(long to, long from, long lengthBytes) {
+    if (GUARDED) {
+      return (int) Guard.jpcache_memcpy_persist(to, from, lengthBytes);
+    }
+    var _ = C.pmem_memcpy_persist(to, from, lengthBytes);
+    return 0;
+  }
+
+  @Override
+  public int memcpyNodrain(long to, long from, long lengthBytes) {
+    if (GUARDED) {
+      return (int) Guard.jpcache_memcpy_nodrain(to, from, lengthBytes);
+    }
+    var _ = C.pmem_memcpy_nodrain(to, from, lengthBytes);
+    return 0;
   }
 
   @Override

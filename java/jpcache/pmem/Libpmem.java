@@ -12,9 +12,10 @@ import jpcache.base.UserException;
  * <p>Nothing here checks an address: {@link LibpmemRegion} does, before it calls. All methods may
  * be called from any thread; the stores of one thread become durable by the drain of that thread.
  *
- * <p>A page that is not there (poisoned, or beyond the end of a truncated file) ends the process if
- * one of these functions touches it. They only ever write the region; it is read by {@link
- * PmemReads}.
+ * <p>A page that is gone (poisoned, or beyond the end of a truncated file) is an error of the copy
+ * that meets it in its destination, if {@link #guardsCopies}. In the other functions that touch
+ * memory, flush and persist, it ends the process; no region calls those. These functions only ever
+ * write the region; it is read by {@link PmemReads}.
  */
 public interface Libpmem {
   String SONAME = "libpmem.so.1";
@@ -47,11 +48,25 @@ public interface Libpmem {
   /** pmem_is_pmem: flushing from user space makes stores to the whole range durable. */
   boolean isPmem(long address, long lengthBytes);
 
-  /** pmem_memcpy_persist: copies, durable when it returns. The ranges do not overlap. */
-  void memcpyPersist(long to, long from, long lengthBytes);
+  /**
+   * Whether the copies survive memory that is gone: they do with native/pmem_guard.c, which is part
+   * of {@link OwnLibrary}. Without it they never fail, but end the process.
+   */
+  boolean guardsCopies();
 
-  /** pmem_memcpy_nodrain: copies, durable after this thread's next {@link #drain}. */
-  void memcpyNodrain(long to, long from, long lengthBytes);
+  /**
+   * pmem_memcpy_persist: copies, durable when it returns. The ranges do not overlap.
+   *
+   * @return 0, or -EFAULT if a page of the destination is gone: any part may have been stored then
+   */
+  int memcpyPersist(long to, long from, long lengthBytes);
+
+  /**
+   * pmem_memcpy_nodrain: copies, durable after this thread's next {@link #drain}.
+   *
+   * @return as {@link #memcpyPersist}
+   */
+  int memcpyNodrain(long to, long from, long lengthBytes);
 
   /** pmem_flush: starts to write back a range, durable after this thread's next {@link #drain}. */
   void flush(long address, long lengthBytes);

@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
  * more: every store whose msync had not ended by then fails, and every later one.
  */
 final class LibpmemRegion implements PmemRegion {
+  private static final String GONE = "its memory is gone";
+
   private final String name;
   private final Kind kind;
   private final Libpmem libpmem;
@@ -84,10 +86,16 @@ final class LibpmemRegion implements PmemRegion {
   }
 
   @Override
+  public boolean guardsStores() {
+    return !flushable || libpmem.guardsCopies();
+  }
+
+  @Override
   public void copy(long offsetBytes, long sourceAddress, long lengthBytes) {
     Objects.checkFromIndexSize(offsetBytes, lengthBytes, sizeBytes);
     if (flushable) {
-      libpmem.memcpyNodrain(address + offsetBytes, sourceAddress, lengthBytes);
+      int result = libpmem.memcpyNodrain(address + offsetBytes, sourceAddress, lengthBytes);
+      requireStored(result, offsetBytes, lengthBytes);
     } else {
       copyThroughKernel(offsetBytes, sourceAddress, lengthBytes);
     }
@@ -104,9 +112,16 @@ final class LibpmemRegion implements PmemRegion {
   public void persist(long offsetBytes, long sourceAddress, long lengthBytes) {
     Objects.checkFromIndexSize(offsetBytes, lengthBytes, sizeBytes);
     if (flushable) {
-      libpmem.memcpyPersist(address + offsetBytes, sourceAddress, lengthBytes);
+      int result = libpmem.memcpyPersist(address + offsetBytes, sourceAddress, lengthBytes);
+      requireStored(result, offsetBytes, lengthBytes);
     } else {
       copyThroughKernel(offsetBytes, sourceAddress, lengthBytes);
+    }
+  }
+
+  private void requireStored(int result, long offsetBytes, long lengthBytes) {
+    if (result != 0) {
+      throw unwritten(offsetBytes, lengthBytes, GONE, null);
     }
   }
 
@@ -122,7 +137,7 @@ final class LibpmemRegion implements PmemRegion {
       MemorySegment.copy(source, 0, writable, offsetBytes, lengthBytes);
       MemoryFaults.deliver(0);
     } catch (InternalError e) {
-      throw unwritten(offsetBytes, lengthBytes, "its memory is gone", e);
+      throw unwritten(offsetBytes, lengthBytes, GONE, e);
     }
     synchronized (msync) {
       if (msyncErrno == 0) {
@@ -144,10 +159,9 @@ final class LibpmemRegion implements PmemRegion {
 
   private UncheckedIOException unwritten(
       long offsetBytes, long lengthBytes, String why, @Nullable Throwable cause) {
-    return new UncheckedIOException(
-        new IOException(
-            name + ": " + lengthBytes + " bytes at " + offsetBytes + " are not durable: " + why,
-            cause));
+    String what =
+        name + ": " + lengthBytes + " bytes at " + offsetBytes + " are not durable: " + why;
+    return new UncheckedIOException(what, new IOException(what, cause));
   }
 
   @Override

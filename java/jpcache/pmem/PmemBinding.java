@@ -11,7 +11,7 @@ import jpcache.base.UserException;
  * <p>libpmem reads its environment when it is loaded, once per process: see {@link PmemFiles}.
  */
 public enum PmemBinding {
-  /** The JDK's foreign function interface: nothing to build. */
+  /** The JDK's foreign function interface: works without a library of ours, but unguarded. */
   FFM,
   /** A small library of ours in C (native/jpcache_jni.c). */
   JNI,

@@ -16,9 +16,9 @@ import org.jspecify.annotations.Nullable;
  * tmpfs that stand in for them.
  *
  * <p>The region is this process's alone ({@link DeviceLock}), and all space is allocated before it
- * is stored to: a store that finds none left would be a SIGBUS inside libpmem, the end of the
- * process. It is mapped through the locked descriptor, so that the file that is locked is the file
- * that is written.
+ * is stored to: a store that finds none left would be a SIGBUS inside libpmem, an error as if the
+ * memory were gone. It is mapped through the locked descriptor, so that the file that is locked is
+ * the file that is written.
  *
  * <p><b>Emulation.</b> libpmem takes tmpfs for ordinary memory unless PMEM_IS_PMEM_FORCE=1 stands
  * in the environment at the moment it is loaded. Nothing on tmpfs survives a power cut anyway, so

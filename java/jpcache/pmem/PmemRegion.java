@@ -40,6 +40,11 @@ public interface PmemRegion extends AutoCloseable {
 
   Kind kind();
 
+  /** Whether a store to memory that is gone is an exception; otherwise it ends the process. */
+  default boolean guardsStores() {
+    return true;
+  }
+
   /** Where the region begins in this process. */
   long address();
 
@@ -54,8 +59,10 @@ public interface PmemRegion extends AutoCloseable {
    * and length may be any. Durable after this thread's next {@link #drain}.
    *
    * @throws IndexOutOfBoundsException if the range is not inside the region
-   * @throws java.io.UncheckedIOException if the region is {@link Kind#NOT_PMEM} and the system
-   *     could not write it, or could not write something before: then nobody knows what it has lost
+   * @throws java.io.UncheckedIOException if the memory is gone (poisoned or truncated; see {@link
+   *     #guardsStores}), of which any part may have been stored; or if the region is {@link
+   *     Kind#NOT_PMEM} and the system could not write it, or could not write something before: then
+   *     nobody knows what it has lost
    */
   void copy(long offsetBytes, long sourceAddress, long lengthBytes);
 

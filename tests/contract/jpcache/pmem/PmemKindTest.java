@@ -1,6 +1,7 @@
 package jpcache.pmem;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
@@ -80,6 +81,33 @@ final class PmemKindTest {
         child("", List.of("-Djpcache.native.dir=" + disk), "kinds", jni, memory));
   }
 
+  /** Whoever uses libpmem without us in between can do without our library, and is told. */
+  @ParameterizedTest
+  @EnumSource(PmemBinding.class)
+  void withoutOurNativeLibraryOthersStoreUnguarded(PmemBinding binding) throws Exception {
+    assertEquals(
+        List.of("EMULATED", "guarded: true", "difference: -1"),
+        child("", List.of(), "guard", binding, memory));
+    if (binding != PmemBinding.JNI) {
+      assertEquals(
+          List.of("EMULATED", "guarded: false", "difference: -1"),
+          child("", List.of("-Djpcache.native.dir=" + disk), "guard", binding, memory));
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(PmemBinding.class)
+  void aLibraryThatIsNotForThisMachineIsAsGoodAsNone(PmemBinding binding) throws Exception {
+    Files.writeString(disk.resolve("libjpcache_jni.so"), "not a library");
+    List<String> lines =
+        child("", List.of("-Djpcache.native.dir=" + disk), "guard", binding, memory);
+    if (binding == PmemBinding.JNI) {
+      assertTrue(lines.getFirst().startsWith("--pmem jni: " + disk), lines::toString);
+    } else {
+      assertEquals(List.of("EMULATED", "guarded: false", "difference: -1"), lines);
+    }
+  }
+
   /**
    * Runs main in a JVM whose PMEM_IS_PMEM_FORCE is as given, or unset, and returns what it says.
    */
@@ -121,10 +149,27 @@ final class PmemKindTest {
         if (arguments[0].equals("write")) {
           writeAndRead(region);
         }
+        if (arguments[0].equals("guard")) {
+          System.out.println("guarded: " + region.guardsStores());
+          write(region);
+        }
       } catch (UserException e) {
         System.out.println(e.getMessage());
       }
     }
+  }
+
+  private static void write(PmemRegion region) {
+    byte[] expected = new byte[SIZE];
+    new Random(5).nextBytes(expected);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment source = arena.allocate(SIZE);
+      MemorySegment.copy(expected, 0, source, ValueLayout.JAVA_BYTE, 0, SIZE);
+      region.copy(0, source.address(), SIZE / 2);
+      region.drain();
+      region.persist(SIZE / 2, source.address() + SIZE / 2, SIZE / 2);
+    }
+    System.out.println("difference: " + region.view().mismatch(MemorySegment.ofArray(expected)));
   }
 
   private static void writeAndRead(PmemRegion region) throws IOException {

@@ -73,12 +73,17 @@ final class LibpmemRegionTest {
     }
 
     @Override
-    public void memcpyPersist(long to, long from, long lengthBytes) {
+    public boolean guardsCopies() {
       throw new AssertionError();
     }
 
     @Override
-    public void memcpyNodrain(long to, long from, long lengthBytes) {
+    public int memcpyPersist(long to, long from, long lengthBytes) {
+      throw new AssertionError();
+    }
+
+    @Override
+    public int memcpyNodrain(long to, long from, long lengthBytes) {
       throw new AssertionError();
     }
 
