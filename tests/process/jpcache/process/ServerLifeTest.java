@@ -3,6 +3,7 @@ package jpcache.process;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
@@ -164,6 +165,20 @@ class ServerLifeTest {
     try (Server server = Server.start(media.serveOptions())) {
       Jpcache.finish(new ProcessBuilder("kill", "-INT", Long.toString(server.pid()))).succeeded();
       assertEquals(0, server.awaitExit(), server::stderr);
+    }
+  }
+
+  /** As a fault in native code would. */
+  @Test
+  void aCrashOfTheJvmIsToldOnStderrAndLeavesNoFile() throws Exception {
+    try (Server server = Server.start(media.serveOptions())) {
+      server.signal("SEGV");
+      assertNotEquals(0, server.awaitExit());
+      assertTrue(server.stderr().contains("SIGSEGV"), server::stderr);
+      assertTrue(server.stderr().contains("END."), "the report is whole: " + server.stderr());
+      List<String> afterReady = server.lines().subList(1, server.lines().size());
+      assertTrue(afterReady.stream().allMatch(line -> line.startsWith("#")), afterReady::toString);
+      assertFalse(Files.exists(Path.of("hs_err_pid" + server.pid() + ".log")));
     }
   }
 
