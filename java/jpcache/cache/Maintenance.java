@@ -7,8 +7,11 @@ import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
+import java.util.function.LongConsumer;
 import jpcache.base.Errno;
 import jpcache.media.Position;
+import jpcache.pmem.PoisonedMemoryException;
 
 /**
  * What a cache does besides answering requests: write-back, garbage collection, and the writes that
@@ -16,7 +19,9 @@ import jpcache.media.Position;
  *
  * <p>Write-back is lazy, so that overwrites coalesce: a batch starts when the data has been dirty
  * for a while, or makes up a share of the cache. Under pressure (writes wait, or more segments are
- * used than the gc percentage) it goes on without a pause. Errors are retried with growing pauses.
+ * used than the gc percentage) it goes on without a pause. Errors are retried with growing pauses,
+ * those of persistent memory that is gone as those of the backing device: whoever waits for a drain
+ * is told.
  *
  * <p>Nothing here sleeps: {@link #step} does what is due and says when to call it again. One thread
  * at a time may call it.
@@ -58,6 +63,7 @@ public final class Maintenance {
   private long batchBytes;
   private long retryPauseNanos;
   private long retryAtNanos;
+  private boolean collectorFails;
 
   private volatile boolean stopping;
 
@@ -114,7 +120,7 @@ public final class Maintenance {
     beginDrains(nowNanos);
     boolean got = false;
     if (cache.needsRoom()) {
-      got = collector.run();
+      got = collect();
       got |= cache.backlog().serve(backlogQueue);
     }
     if (!got || cache.needsRoom()) {
@@ -139,7 +145,7 @@ public final class Maintenance {
     }
     Position end = cache.log().head().position();
     while (!cache.tails().dirtyTail().equals(end)) {
-      int errno = writeBack.run(end, batchSize.bytes(), bytes -> {});
+      int errno = runWriteBack(end, bytes -> {}, () -> false);
       if (errno != 0) {
         failed(errno, System.nanoTime());
         return errno;
@@ -283,7 +289,7 @@ public final class Maintenance {
     try {
       cache.settings().storeMode();
       return 0;
-    } catch (UncheckedIOException e) {
+    } catch (UncheckedIOException | PoisonedMemoryException e) {
       LOG.log(Level.ERROR, "the mode {0} is not durable: {1}", cache.mode(), e.getMessage());
       return Errno.EIO;
     }
@@ -323,7 +329,7 @@ public final class Maintenance {
     if (!all && nowNanos - markNanos < ageNanos) {
       return markNanos + ageNanos - nowNanos;
     }
-    int errno = writeBack.run(all ? head : mark, batchSize.bytes(), this::earned, () -> stopping);
+    int errno = runWriteBack(all ? head : mark, this::earned, () -> stopping);
     if (errno == WriteBack.LEFT) {
       return Long.MAX_VALUE;
     }
@@ -355,6 +361,32 @@ public final class Maintenance {
     return 0;
   }
 
+  private int runWriteBack(Position end, LongConsumer progress, BooleanSupplier leaves) {
+    try {
+      return writeBack.run(end, batchSize.bytes(), progress, leaves);
+    } catch (UncheckedIOException | PoisonedMemoryException e) {
+      if (retryPauseNanos == 0) {
+        LOG.log(Level.ERROR, "write-back: {0}", e.getMessage());
+      }
+      return Errno.EIO;
+    }
+  }
+
+  /** Whether something was collected; if not because memory is gone, it is told and tried again. */
+  private boolean collect() {
+    try {
+      boolean any = collector.run();
+      collectorFails = false;
+      return any;
+    } catch (UncheckedIOException | PoisonedMemoryException e) {
+      if (!collectorFails) {
+        LOG.log(Level.ERROR, "garbage collection, tried again: {0}", e.getMessage());
+      }
+      collectorFails = true;
+      return false;
+    }
+  }
+
   /** Writes wait, and all that is closed has been written back. */
   private long serveWithoutWriteBack() {
     Position head = cache.log().head().position();
@@ -375,7 +407,7 @@ public final class Maintenance {
     earnedSinceCollected += bytes;
     if (earnedSinceCollected >= BYTES_TO_COLLECT_AFTER && cache.needsRoom()) {
       earnedSinceCollected = 0;
-      collector.run();
+      collect();
     }
     cache.backlog().serve(backlogQueue);
   }

@@ -63,12 +63,13 @@ final class Settings {
    * Puts a mode in force.
    *
    * @return whether the cache has to be drained for it, which ends with {@link #storeMode}
+   * @throws java.io.UncheckedIOException if it has to be stored first and cannot be
    */
   synchronized boolean setMode(CacheMode mode) {
     boolean wasDirect = WritePolicy.of(info.mode()).isDirect();
     WritePolicy next = WritePolicy.of(mode);
     if (next.isDirect() || !wasDirect) {
-      store(info.withMode(mode)); // should this throw, nothing has changed
+      store(info.withMode(mode)); // if it cannot be, nothing has changed
       modeToStore = null;
     } else {
       modeToStore = mode;

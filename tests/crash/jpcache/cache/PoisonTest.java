@@ -39,6 +39,38 @@ class PoisonTest {
     new Inspection(computer).all();
   }
 
+  @Test
+  void aWriteToItFailsAndTheNextTakesAnotherPlace() {
+    computer.format(CutSetting.PLAIN);
+    computer.put(0, PAGE_SECTORS);
+    computer.pmem.poison(computer.media().segments().dataOffset(1) + PAGE_BYTES, PAGE_BYTES);
+    assertEquals(Errno.EIO, write(PAGE_SECTORS));
+    computer.put(2 * PAGE_SECTORS, PAGE_SECTORS);
+    assertEquals(0, read(0));
+    assertEquals(0, read(2 * PAGE_SECTORS));
+    computer.settle();
+    assertEquals(0, computer.cache().maintenance().writeBackErrors());
+
+    computer.pmem.heal();
+    computer.stop();
+    new Inspection(computer).all();
+  }
+
+  /** The write is not in the model: it must have left nothing. */
+  private int write(int sector) {
+    int[] result = {-1};
+    try (BlockQueue queue = computer.cache().openQueue()) {
+      queue.write(
+          (long) sector * SECTOR,
+          PAGE_BYTES,
+          computer.scratch.address(),
+          false,
+          e -> result[0] = e);
+      queue.commit();
+    }
+    return result[0];
+  }
+
   private int read(int sector) {
     int[] result = {-1};
     try (BlockQueue queue = computer.cache().openQueue()) {

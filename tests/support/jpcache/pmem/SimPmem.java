@@ -2,6 +2,8 @@ package jpcache.pmem;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -27,8 +29,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Every copy and every drain is an event of the {@link Power}; {@link #persist} is both.
  *
- * <p>Poisoned pages raise SIGBUS when they are read, as lost ones of real memory do; stores do not
- * heal them. Any thread may store; the rest is for one thread while nobody else stores.
+ * <p>Poisoned pages raise SIGBUS when they are read, as lost ones of real memory do; stores to them
+ * fail and do not heal them. Any thread may store; the rest is for one thread while nobody else
+ * stores.
  */
 public final class SimPmem extends MemoryRegion {
   private static final int WORD_BYTES = 8;
@@ -85,15 +88,15 @@ public final class SimPmem extends MemoryRegion {
   @Override
   public synchronized void copy(long offsetBytes, long sourceAddress, long lengthBytes) {
     power.require();
+    if (isPoisoned(offsetBytes, lengthBytes)) {
+      throw new UncheckedIOException(new IOException(name() + ": its memory is gone"));
+    }
     byte[] bytes =
         MemorySegment.ofAddress(sourceAddress)
             .reinterpret(lengthBytes)
             .toArray(ValueLayout.JAVA_BYTE);
     pending.add(new Store(Thread.currentThread(), offsetBytes, MemorySegment.ofArray(bytes)));
     changes += isDurable(pending.getLast()) ? 0 : 1;
-    if (isPoisoned(offsetBytes, lengthBytes)) {
-      return; // the media will have it
-    }
     seen.changes(offsetBytes, lengthBytes);
     super.copy(offsetBytes, sourceAddress, lengthBytes);
   }

@@ -2,7 +2,6 @@ package jpcache.cache;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -11,6 +10,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import jpcache.backing.MemoryBacking;
 import jpcache.block.BlockQueue;
 import jpcache.media.CacheMode;
@@ -145,14 +145,17 @@ class GarbageCollectorTest {
       zero(queue, 0, 4096);
       assertEquals(0, cache.maintenance().writeBackAll());
       zero(queue, 4096, 4096);
+      AtomicInteger attempts = new AtomicInteger();
       region.watch((offset, length) -> {
         if (isKeyTail(offset)) {
+          attempts.incrementAndGet();
           throw new UncheckedIOException(new IOException("msync"));
         }
       });
       for (int run = 0; run < 2; run++) {
-        assertThrows(UncheckedIOException.class, () -> cache.maintenance().step(System.nanoTime()));
+        cache.maintenance().step(System.nanoTime());
       }
+      assertEquals(2, attempts.get());
       region.watch((offset, length) -> {});
       int[] result = {-1};
       queue.read(4096, 4096, buffer.address(), errno -> result[0] = errno);
