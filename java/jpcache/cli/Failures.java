@@ -1,6 +1,7 @@
 package jpcache.cli;
 
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
@@ -85,6 +86,8 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
   private static String explain(Throwable failure) {
     return switch (failure) {
       case UserException e -> Objects.requireNonNullElse(e.getMessage(), e.toString());
+      case UncheckedIOException e -> // a store to persistent memory, which names itself
+          Objects.requireNonNullElse(e.getMessage(), e.toString());
       case OutOfMemoryError e ->
           "out of memory ("
               + e.getMessage()

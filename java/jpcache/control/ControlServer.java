@@ -1,6 +1,7 @@
 package jpcache.control;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.net.ConnectException;
@@ -197,6 +198,8 @@ public final class ControlServer implements AutoCloseable {
       return command.run(words.subList(1, words.size()));
     } catch (UserException e) {
       throw e;
+    } catch (UncheckedIOException e) {
+      throw new UserException(String.valueOf(e.getMessage()), e);
     } catch (RuntimeException e) {
       LOG.log(Level.ERROR, "control command " + words.getFirst() + " failed", e);
       throw new UserException("unexpected failure in the server: " + e, e);

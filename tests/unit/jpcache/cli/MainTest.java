@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Set;
 import jpcache.base.UserException;
@@ -109,6 +111,17 @@ class MainTest {
     assertOneLine(
         "jpcache: a memory access failed (a fault occurred in an unsafe memory access operation):"
             + " the cache holds poisoned memory, or its file was truncated while it was in use");
+  }
+
+  @Test
+  void aStoreThatFailsIsOneLineAndExitsWithOne() {
+    probe.deed =
+        () -> {
+          String what = "cache: 8 bytes at 0 are not durable: its memory is gone";
+          throw new UncheckedIOException(what, new IOException(what));
+        };
+    assertEquals(1, run("probe"));
+    assertOneLine("jpcache: cache: 8 bytes at 0 are not durable: its memory is gone");
   }
 
   @Test
