@@ -148,6 +148,7 @@ final class Oversight implements AutoCloseable {
   private Map<String, ControlCommand> commands(@Nullable String meant) {
     return Map.of(
         "status", forOne(meant, this::status),
+        "times", forOne(meant, this::times),
         "set", forOne(meant, this::set),
         "flush", forOne(meant, this::flush),
         "stop", this::stop);
@@ -203,6 +204,14 @@ final class Oversight implements AutoCloseable {
         .snapshot(Serving.EXPORT_LABEL, export)
         .forEach((name, value) -> values.put(name, Long.toString(value)));
     return new Answer(new StatusReport(values).lines(), null);
+  }
+
+  /** Of the server's requests, whatever their export. */
+  private Answer times(String export, ServedCache cache, List<String> arguments) {
+    requireCount("times", arguments, 0);
+    List<String> lines = new ArrayList<>();
+    registry.times().forEach((name, counts) -> lines.add(name + " " + counts));
+    return new Answer(lines, null);
   }
 
   private Answer set(String export, ServedCache cache, List<String> arguments) {

@@ -7,6 +7,7 @@ import java.io.PrintWriter;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import jpcache.tools.JsonOutline;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -19,13 +20,15 @@ import picocli.CommandLine.Spec;
 /** {@code jpcache top}. */
 @Command(
     name = "top",
-    description = "Show every second what a running server does. Ends on q, Ctrl-C or --count.")
+    description =
+        "Show every second what a running server did in it. Ends on q, Ctrl-C or --count.")
 final class TopCommand implements Callable<Integer> {
   private static final String HOME_AND_CLEAR = "\u001b[H\u001b[2J";
   private static final long INTERVAL_MS = 1000;
 
   @Spec private CommandSpec spec;
   @Mixin private RunningServer server;
+  @Mixin private JsonOption output;
 
   @Option(
       names = "--count",
@@ -41,29 +44,37 @@ final class TopCommand implements Callable<Integer> {
       throw new ParameterException(spec.commandLine(), "--count " + count + ": not 1 or more");
     }
     PrintWriter out = spec.commandLine().getOut();
-    boolean terminal = onTerminal();
+    boolean terminal = onTerminal() && !output.json;
     if (terminal) {
       Keyboard.eachKey();
       Thread.ofPlatform().daemon().name("keyboard").start(this::awaitQ);
     }
-    StatusReport before = null;
-    long beforeNanos = 0;
+    // One look has no rates: the first interval is waited for, like every other.
+    TopInterval.Look before = look();
     for (int shown = 0; count == null || shown < count; shown++) {
-      if (shown > 0 && quit.await(INTERVAL_MS, TimeUnit.MILLISECONDS)) {
+      if (quit.await(INTERVAL_MS, TimeUnit.MILLISECONDS)) {
         break;
       }
-      StatusReport now = StatusReport.ofLines(server.ask("status"));
-      long nowNanos = System.nanoTime();
-      double seconds = (nowNanos - beforeNanos) / 1e9;
-      out.print(terminal ? HOME_AND_CLEAR : "");
-      out.print(TopScreen.of(now, before == null ? now : before, seconds));
+      TopInterval.Look now = look();
+      show(new TopInterval(before, now), terminal, out);
       if (out.checkError()) {
         break; // nobody sees it any more
       }
       before = now;
-      beforeNanos = nowNanos;
     }
     return ExitCode.OK;
+  }
+
+  private TopInterval.Look look() {
+    return TopInterval.Look.of(server.ask("status"), server.ask("times"), System.nanoTime());
+  }
+
+  private void show(TopInterval interval, boolean terminal, PrintWriter out) {
+    if (output.json) {
+      interval.show(JsonOutline.line(out));
+    } else {
+      out.print((terminal ? HOME_AND_CLEAR : "") + TopScreen.of(interval));
+    }
   }
 
   @SuppressWarnings("SystemConsoleNull") // in JDK 25 it is null again where there is no terminal

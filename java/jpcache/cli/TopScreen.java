@@ -2,15 +2,15 @@ package jpcache.cli;
 
 import java.util.Formatter;
 import java.util.Locale;
+import jpcache.metrics.TimeCounts;
 
-/** What {@code top} shows, from two statuses and the time between them. */
+/** How {@code top} shows an interval to people. */
 final class TopScreen {
-  private static final String[] KINDS = {"read", "write", "flush"};
-
   private TopScreen() {}
 
-  /** The screen; of one status alone, given twice, the rates are 0. */
-  static String of(StatusReport now, StatusReport before, double seconds) {
+  /** The screen. What is not said to be a total is of the interval; what did not occur is "-". */
+  static String of(TopInterval interval) {
+    StatusReport now = interval.status();
     Formatter screen = new Formatter(Locale.ROOT);
     screen.format(
         "%s in front of %s, up %d s%n",
@@ -25,55 +25,44 @@ final class TopScreen {
         now.number("gc_percent"),
         bytes(now.number("jpcache_dirty_bytes")));
     screen.format(
-        "%d clients, %d failed requests, %d failed write-backs%n",
-        now.number("jpcache_nbd_connections"),
-        failed(now),
-        now.number("jpcache_writeback_errors_total"));
+        "%s; in all %s and %s%n",
+        count(now.number("jpcache_nbd_connections"), "client"),
+        count(interval.failedRequests(), "failed request"),
+        count(now.number("jpcache_writeback_errors_total"), "failed write-back"));
     screen.format("%n");
     screen.format(
         "%-6s %12s %12s %10s %10s %10s%n", "", "requests/s", "bytes/s", "p50", "p99", "max");
-    for (String kind : KINDS) {
+    for (String kind : TopInterval.KINDS) {
+      TimeCounts times = interval.times(kind);
       screen.format(
-          "%-6s %12.0f %12s %7d us %7d us %7d us%n",
+          "%-6s %12d %12s %10s %10s %10s%n",
           kind,
-          rate(now, before, "jpcache_nbd_requests_total" + label(kind), seconds),
-          bytes((long) rate(now, before, "jpcache_nbd_bytes_total" + label(kind), seconds)),
-          now.number("jpcache_nbd_request_p50_us" + label(kind)),
-          now.number("jpcache_nbd_request_p99_us" + label(kind)),
-          now.number("jpcache_nbd_request_max_us" + label(kind)));
+          interval.requestsPerSecond(kind),
+          bytes(interval.bytesPerSecond(kind)),
+          micros(times, 50),
+          micros(times, 99),
+          micros(times, 100));
     }
     screen.format("%n");
     screen.format(
-        "read hits %.1f %%, written back %s/s%n",
-        hitPercent(now, before),
-        bytes((long) rate(now, before, "jpcache_writeback_bytes_total", seconds)));
+        "read hits %s, written back %s/s%n",
+        hitPercent(interval), bytes(interval.writtenBackPerSecond()));
     return screen.toString();
   }
 
-  private static long failed(StatusReport report) {
-    long failed = 0;
-    for (String kind : KINDS) {
-      failed += report.number("jpcache_nbd_errors_total" + label(kind));
-    }
-    return failed;
+  private static String count(long number, String what) {
+    return number + " " + what + (number == 1 ? "" : "s");
   }
 
-  private static double hitPercent(StatusReport now, StatusReport before) {
-    double hits = difference(now, before, "jpcache_read_hits_total");
-    double all = hits + difference(now, before, "jpcache_read_misses_total");
-    return all == 0 ? 0 : 100 * hits / all;
+  private static String micros(TimeCounts times, double percentile) {
+    return times.isEmpty() ? "-" : times.percentileNanos(percentile) / 1000 + " us";
   }
 
-  private static String label(String kind) {
-    return "{kind=\"" + kind + "\"}";
-  }
-
-  private static double rate(StatusReport now, StatusReport before, String name, double seconds) {
-    return seconds <= 0 ? 0 : difference(now, before, name) / seconds;
-  }
-
-  private static long difference(StatusReport now, StatusReport before, String name) {
-    return now.number(name) - before.number(name);
+  private static String hitPercent(TopInterval interval) {
+    long all = interval.readHits() + interval.readMisses();
+    return all == 0
+        ? "-"
+        : String.format(Locale.ROOT, "%.1f %%", 100.0 * interval.readHits() / all);
   }
 
   private static String bytes(long bytes) {

@@ -1,7 +1,9 @@
 package jpcache.metrics;
 
+import java.util.TreeMap;
 import java.util.concurrent.atomic.LongAdder;
 import org.HdrHistogram.Histogram;
+import org.HdrHistogram.HistogramIterationValue;
 import org.HdrHistogram.Recorder;
 import org.jspecify.annotations.Nullable;
 
@@ -61,6 +63,15 @@ public final class Latencies {
 
     public long maxNanos() {
       return histogram.getMaxValue();
+    }
+
+    /** All of it. */
+    public TimeCounts counts() {
+      TreeMap<Long, Long> counts = new TreeMap<>();
+      for (HistogramIterationValue value : histogram.recordedValues()) {
+        counts.put(value.getValueIteratedTo(), value.getCountAddedInThisIterationStep());
+      }
+      return new TimeCounts(counts);
     }
 
     /** How many took no longer than this. */

@@ -158,6 +158,19 @@ public final class Registry {
     values.put(name(base + "_max_us", label), taken.maxNanos() / 1000);
   }
 
+  /** How many took how long until now, by name and label, of everything whose time is taken. */
+  public Map<String, TimeCounts> times() {
+    Map<String, TimeCounts> times = new LinkedHashMap<>();
+    for (Family family : families()) {
+      for (Series series : family.series()) {
+        if (series.latencies() != null) {
+          times.put(name(family.name(), series.label()), series.latencies().snapshot().counts());
+        }
+      }
+    }
+    return times;
+  }
+
   static String name(String name, String label) {
     return label.isEmpty() ? name : name + "{" + label + "}";
   }

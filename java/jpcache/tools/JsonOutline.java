@@ -4,17 +4,28 @@ import java.io.PrintWriter;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
-/** An outline as one JSON object. */
+/** An outline as one JSON object, with its members on lines of their own or all on one. */
 public final class JsonOutline implements Outline {
   private final PrintWriter out;
 
   /** For each open group or list whether it is a list. */
   private final Deque<Boolean> open = new ArrayDeque<>();
 
+  private final String separator;
   private boolean first = true;
 
   public JsonOutline(PrintWriter out) {
+    this(out, ",\n");
+  }
+
+  private JsonOutline(PrintWriter out, String separator) {
     this.out = out;
+    this.separator = separator;
+  }
+
+  /** One whose object is a line: a stream of such can be read while it goes on. */
+  public static JsonOutline line(PrintWriter out) {
+    return new JsonOutline(out, ", ");
   }
 
   @Override
@@ -73,7 +84,7 @@ public final class JsonOutline implements Outline {
 
   private void separate(String name) {
     if (!first) {
-      out.print(",\n");
+      out.print(separator);
     }
     first = false;
     Boolean list = open.peek();

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -17,9 +18,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import jpcache.JsonCheck;
 import jpcache.nbd.NbdClient;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeEach;
@@ -220,6 +223,36 @@ class ControlProcessTest {
       assertFalse(top.out().contains("\u001b"), "no terminal, no controls");
       server.kill();
       ask("top").failedSaying("no server");
+    }
+  }
+
+  @Test
+  void topsFirstFrameHasTheRatesOfItsInterval() throws Exception {
+    try (Server _ = serve();
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      AtomicBoolean enough = new AtomicBoolean();
+      Thread load = Thread.ofPlatform().start(() -> writeUntil(enough, client));
+      String json = ask("top", "--count", "1", "--json").succeeded().out();
+      String text = ask("top", "--count", "1").succeeded().out();
+      enough.set(true);
+      load.join();
+
+      assertEquals(1, json.lines().count(), json);
+      JsonCheck.check(json);
+      assertTrue(json.matches("(?s).*\"write\": \\{\"requests_per_second\": [1-9].*"), json);
+      assertTrue(text.lines().anyMatch(l -> l.matches("write +[1-9].* us .*")), text);
+      assertTrue(text.lines().anyMatch(l -> l.matches("read +0 +0 B +- .*")), text);
+    }
+  }
+
+  private static void writeUntil(AtomicBoolean enough, NbdClient client) {
+    try {
+      while (!enough.get()) {
+        client.write(0, new byte[4096]);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
