@@ -15,7 +15,7 @@ import picocli.CommandLine.Spec;
             + " device has it. What is written meanwhile does not count.")
 final class FlushCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
-  @Mixin private RunningServer server;
+  @Mixin private RunningExport server;
 
   @Override
   public Integer call() {

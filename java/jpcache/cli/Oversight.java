@@ -156,12 +156,12 @@ final class Oversight implements AutoCloseable {
 
   private ControlCommand forOne(@Nullable String meant, Action action) {
     return arguments -> {
-      String name = meant;
-      List<String> rest = arguments;
-      if (!arguments.isEmpty() && arguments.getFirst().startsWith(ExportWord.PREFIX)) {
-        name = ExportWord.name(arguments.getFirst());
-        rest = arguments.subList(1, arguments.size());
-      }
+      String word = arguments.isEmpty() ? "" : arguments.getFirst();
+      boolean byCache = word.startsWith(ExportWord.CACHE_PREFIX);
+      boolean named = byCache || word.startsWith(ExportWord.PREFIX);
+      String name =
+          byCache ? exportOf(ExportWord.name(word)) : named ? ExportWord.name(word) : meant;
+      List<String> rest = named ? arguments.subList(1, arguments.size()) : arguments;
       ServedCache cache = name == null ? null : serving.caches().get(name);
       if (name == null || cache == null) {
         throw new UserException(
@@ -170,6 +170,21 @@ final class Oversight implements AutoCloseable {
       }
       return action.run(name, cache, rest);
     };
+  }
+
+  private String exportOf(String realPath) {
+    for (ServedCache cache : serving.caches().values()) {
+      if (ControlPaths.realPath(cache.cachePath()).equals(realPath)) {
+        return name(cache);
+      }
+    }
+    throw new UserException(
+        realPath
+            + ": this server does not serve that cache; it serves "
+            + serving.caches().values().stream()
+                .map(ServedCache::cachePath)
+                .distinct()
+                .collect(joining(", ")));
   }
 
   private static String existing(Set<String> names) {

@@ -3,7 +3,6 @@ package jpcache.cli;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -17,8 +16,8 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** The options of every command for a running server: {@code @Mixin RunningServer server}. */
-final class RunningServer {
+/** The options of a command for a whole running server: {@code @Mixin RunningServer server}. */
+class RunningServer {
   private static final long ANSWER_TIMEOUT_MS = 30_000;
   private static final long MAX_PAUSE_MS = 500;
   private static final long TELL_NANOS = TimeUnit.SECONDS.toNanos(2);
@@ -39,19 +38,13 @@ final class RunningServer {
       description = "Its control socket, if it was given one with serve --control.")
   private @Nullable Path control;
 
-  @Option(
-      names = "--export",
-      paramLabel = "NAME",
-      description = "Which of several exports; with --cache, by default that cache's.")
-  private @Nullable String export;
-
   /**
-   * Asks it for something, of one of its exports if that was named.
+   * Asks it for something.
    *
    * @return the lines of the answer
    * @throws jpcache.base.UserException if there is no such server, or it refuses
    */
-  List<String> ask(String... words) {
+  final List<String> ask(String... words) {
     return ask(ANSWER_TIMEOUT_MS, words);
   }
 
@@ -60,7 +53,7 @@ final class RunningServer {
    *
    * @throws jpcache.base.UserException if the backing device fails, or the server is gone
    */
-  void awaitDrain(List<String> answer, PrintWriter err) {
+  final void awaitDrain(List<String> answer, PrintWriter err) {
     List<String> words = drain(answer);
     long toldNanos = System.nanoTime();
     for (long pauseMs = 10; !words.isEmpty(); pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
@@ -85,26 +78,14 @@ final class RunningServer {
     return List.of();
   }
 
+  /** The same, of a server that may take so long. */
   List<String> ask(long timeoutMs, String... words) {
-    if (export == null) {
-      return askServer(timeoutMs, words);
-    }
-    List<String> named = new ArrayList<>(List.of(words));
-    named.add(1, ExportWord.of(export));
-    return askServer(timeoutMs, named.toArray(new String[0]));
-  }
-
-  /** Asks for something that concerns the whole server: to name an export is wrong usage. */
-  List<String> askWhole(long timeoutMs, String... words) {
-    if (export != null) {
-      throw new ParameterException(
-          spec.commandLine(), "--export " + export + ": this is about the whole server");
-    }
-    return askServer(timeoutMs, words);
-  }
-
-  private List<String> askServer(long timeoutMs, String... words) {
     return new ControlClient(places()).ask(timeoutMs, words);
+  }
+
+  /** The cache that was named together with a socket, where not the socket says which is meant. */
+  final @Nullable String cacheBesideControl() {
+    return control == null ? null : cache;
   }
 
   private List<Path> places() {

@@ -32,7 +32,7 @@ final class SetCommand implements Callable<Integer> {
   @Parameters(index = "1", paramLabel = "VALUE", description = "Its new value.")
   private String value;
 
-  @Mixin private RunningServer server;
+  @Mixin private RunningExport server;
 
   @Override
   public Integer call() {

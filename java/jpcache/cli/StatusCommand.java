@@ -14,7 +14,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "status", description = "Show what a running server says of itself.")
 final class StatusCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
-  @Mixin private RunningServer server;
+  @Mixin private RunningExport server;
   @Mixin private JsonOption output;
 
   @Override

@@ -22,7 +22,7 @@ final class StopCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    for (String line : server.askWhole(STOP_TIMEOUT_MS, "stop")) {
+    for (String line : server.ask(STOP_TIMEOUT_MS, "stop")) {
       if (line.startsWith(FAILED)) {
         throw new UserException(line.substring(FAILED.length()));
       }

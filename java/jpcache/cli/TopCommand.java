@@ -27,7 +27,7 @@ final class TopCommand implements Callable<Integer> {
   private static final long INTERVAL_MS = 1000;
 
   @Spec private CommandSpec spec;
-  @Mixin private RunningServer server;
+  @Mixin private RunningExport server;
   @Mixin private JsonOption output;
 
   @Option(

@@ -95,7 +95,8 @@ public final class ControlPaths {
     return Objects.requireNonNull(Files.getAttribute(path, "unix:" + name, options));
   }
 
-  private static String realPath(String cache) {
+  /** What a cache is known by, however it is named. */
+  public static String realPath(String cache) {
     try {
       return Path.of(cache).toRealPath().toString();
     } catch (IOException e) {

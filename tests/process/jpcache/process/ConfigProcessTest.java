@@ -134,6 +134,14 @@ class ConfigProcessTest {
     try (Server _ = serve()) {
       ask("status", "--control", control).failedSaying("--export", "mail, archive");
       ask("status", "--control", control, "--export", "archive").succeeded();
+      for (String name : List.of("mail", "archive")) {
+        String cache = shm.resolve(name).toString();
+        String status = ask("status", "--control", control, "--cache", cache).succeeded().out();
+        assertTrue(status.contains("export: " + name + "\n"), status);
+      }
+      String attic = shm.resolve("attic").toString();
+      ask("status", "--control", control, "--cache", attic)
+          .failedSaying(attic, "it serves " + shm.resolve("mail"));
     }
   }
 

@@ -166,6 +166,14 @@ class MainTest {
   }
 
   @Test
+  void stopNamesNoExport() {
+    CommandLine line = Main.commandLine("stop").setOut(new PrintWriter(out, true));
+    assertEquals(0, Main.run(line, "stop", "--help"));
+    assertTrue(out.toString().contains("--control"), out.toString());
+    assertFalse(out.toString().contains("--export"), out.toString());
+  }
+
+  @Test
   void anArgumentTooManyIsNamed() {
     assertEquals(2, run("probe", "extra"));
     assertOneLine("jpcache: unknown argument extra; see jpcache probe --help");
