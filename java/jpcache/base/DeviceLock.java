@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -78,7 +79,29 @@ public final class DeviceLock {
     }
   }
 
+  /**
+   * Who has a file locked.
+   *
+   * @param description the process, as a user can find it: {@code process 12 (java)}
+   */
+  public record Holder(long pid, String description) {}
+
   private DeviceLock() {}
+
+  /** Who has a file locked, as well as /proc tells. Nothing is opened or locked for that. */
+  public static Optional<Holder> holder(Path file) {
+    try {
+      long device = (Long) Objects.requireNonNull(Files.getAttribute(file, "unix:dev"));
+      long inode = (Long) Objects.requireNonNull(Files.getAttribute(file, "unix:ino"));
+      // As glibc packs them.
+      long major = (device >>> 8 & 0xfff) | (device >>> 32 & ~0xfffL);
+      long minor = (device & 0xff) | (device >>> 12 & ~0xffL);
+      String id = String.format(Locale.ROOT, "%02x:%02x:%d", major, minor & 0xffffffffL, inode);
+      return holder(locks(LOCKS, id), id, -1).map(lock -> new Holder(lock.pid, describe(lock.pid)));
+    } catch (IOException e) {
+      return Optional.empty();
+    }
+  }
 
   /**
    * Locks an open file for its only user, who may write it.

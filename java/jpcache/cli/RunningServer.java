@@ -1,11 +1,15 @@
 package jpcache.cli;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.UserPrincipal;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import jpcache.base.DeviceLock;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
 import jpcache.control.ControlClient;
@@ -80,7 +84,33 @@ class RunningServer {
 
   /** The same, of a server that may take so long. */
   List<String> ask(long timeoutMs, String... words) {
-    return new ControlClient(places()).ask(timeoutMs, words);
+    try {
+      return new ControlClient(places()).ask(timeoutMs, words);
+    } catch (ControlClient.NoServer e) {
+      Optional<DeviceLock.Holder> holder =
+          cache == null ? Optional.empty() : DeviceLock.holder(Path.of(cache));
+      throw holder.isEmpty()
+          ? e
+          : new UserException(e.getMessage() + "; but " + servedBy(cache, holder.get()), e);
+    }
+  }
+
+  /** A server listens elsewhere if its --control or its user's environment say so. */
+  private static String servedBy(@Nullable String cache, DeviceLock.Holder holder) {
+    String asUser = "";
+    try {
+      UserPrincipal user = Files.getOwner(Path.of("/proc/" + holder.pid()));
+      if (!user.equals(Files.getOwner(Path.of("/proc/self")))) {
+        asUser = ", or ask as its user, " + user.getName();
+      }
+    } catch (IOException e) {
+      // It has ended meanwhile.
+    }
+    return holder.description()
+        + " has "
+        + cache
+        + " in use: if that is its server, name the socket of its --control"
+        + asUser;
   }
 
   /** The cache that was named together with a socket, where not the socket says which is meant. */

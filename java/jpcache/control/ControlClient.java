@@ -21,6 +21,13 @@ import jpcache.base.UserException;
 public final class ControlClient {
   private static final int MAX_ANSWER_BYTES = 1 << 20;
 
+  /** Nobody listens at any of the places. */
+  public static final class NoServer extends UserException {
+    private NoServer(String message) {
+      super(message);
+    }
+  }
+
   private final List<Path> places;
 
   /**
@@ -54,7 +61,7 @@ public final class ControlClient {
         throw new UserException("control socket " + place + ": " + e.getMessage(), e);
       }
     }
-    throw new UserException(
+    throw new NoServer(
         "no server answers; looked for its control socket at "
             + places.stream().map(Path::toString).collect(Collectors.joining(" and ")));
   }

@@ -277,6 +277,8 @@ class ControlProcessTest {
     String control = shm.resolve("control").toString();
     try (Server killed = serve("--control", control)) {
       Jpcache.finish(command("status", "--control", control)).succeeded();
+      ask("status")
+          .failedSaying("no server answers", "process " + killed.pid() + " (java)", "--control");
       Media other =
           new Media(shm.resolve("other"), disk.resolve("other"), shm.resolve("o"))
               .withBacking(BACKING_BYTES)

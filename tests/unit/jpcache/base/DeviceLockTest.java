@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -54,6 +55,16 @@ final class DeviceLockTest {
     DeviceLock.exclusive(writer(), "image");
     refusedBy(() -> DeviceLock.exclusive(writer(), "image"), "this process itself");
     refusedBy(() -> DeviceLock.shared(reader(), "image"), "this process itself");
+  }
+
+  @Test
+  void theHolderOfAFileIsKnownWithoutALock() {
+    assertEquals(Optional.empty(), DeviceLock.holder(file));
+    DeviceLock.exclusive(writer(), "image");
+    long self = ProcessHandle.current().pid();
+    assertEquals(
+        Optional.of(new DeviceLock.Holder(self, "this process itself")), DeviceLock.holder(file));
+    assertEquals(Optional.empty(), DeviceLock.holder(directory.resolve("missing")));
   }
 
   @Test
