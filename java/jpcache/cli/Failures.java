@@ -8,6 +8,7 @@ import java.util.function.BooleanSupplier;
 import jpcache.base.Printable;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
+import jpcache.tools.JsonOutline;
 import picocli.CommandLine;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -19,7 +20,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
 /**
  * How a command that failed ends: one line on stderr, and an exit code of 1 (it could not do it;
  * commands whose 1 means something else annotate another) or 2 (wrong usage). A stack trace is
- * shown to those who ask for one with {@code --verbose}.
+ * shown to those who ask for one with {@code --verbose}, and an object with the same line and the
+ * exit code on stdout to those who asked for {@code --json}.
  */
 final class Failures implements IParameterExceptionHandler, IExecutionExceptionHandler {
   private final BooleanSupplier verbose;
@@ -35,9 +37,13 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
   @Override
   public int handleParseException(ParameterException e, String[] args) {
     CommandLine command = e.getCommandLine();
-    PrintWriter err = command.getErr();
-    // The options were not all read, so --verbose may stand among those that were not.
-    tell(reason(e) + seeHelp(command), e, List.of(args).contains("--verbose"), err);
+    // The options were not all read, so these may stand among those that were not.
+    List<String> words = List.of(args);
+    String what = reason(e) + seeHelp(command);
+    tell(what, e, words.contains("--verbose"), command.getErr());
+    if (words.contains("--json")) {
+      tellPrograms(what, ExitCode.USAGE, command.getOut());
+    }
     return ExitCode.USAGE;
   }
 
@@ -62,12 +68,29 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
   @Override
   public int handleExecutionException(Exception e, CommandLine command, ParseResult parsed) {
-    if (e instanceof WrongUsage) {
-      tell(e.getMessage() + seeHelp(command), e, verbose.getAsBoolean(), command.getErr());
-      return ExitCode.USAGE;
+    return end(e, command);
+  }
+
+  /** Tells of the failure of a command, and returns its exit code. */
+  int end(Throwable e, CommandLine command) {
+    boolean usage = e instanceof WrongUsage;
+    String what = usage ? e.getMessage() + seeHelp(command) : explain(e);
+    int code = usage ? ExitCode.USAGE : command.getCommandSpec().exitCodeOnExecutionException();
+    tell(what, e, verbose.getAsBoolean(), command.getErr());
+    ParseResult options = command.getParseResult();
+    if (options != null && options.hasMatchedOption("--json")) {
+      tellPrograms(what, code, command.getOut());
     }
-    tell(e, command.getErr());
-    return command.getCommandSpec().exitCodeOnExecutionException();
+    return code;
+  }
+
+  private static void tellPrograms(String what, int code, PrintWriter out) {
+    JsonOutline json = JsonOutline.line(out);
+    json.begin("failure");
+    json.value("error", oneLine(what));
+    json.value("exit_code", code);
+    json.end();
+    out.flush();
   }
 
   /** Tells of a failure in one line, by {@code --verbose} with its trace. */

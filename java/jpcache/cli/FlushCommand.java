@@ -1,5 +1,6 @@
 package jpcache.cli;
 
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -17,9 +18,14 @@ final class FlushCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
   @Mixin private RunningExport server;
 
+  @Mixin private JsonOption output;
+
   @Override
   public Integer call() {
-    server.awaitDrain(server.ask("flush"), spec.commandLine().getErr());
+    List<String> answer = server.ask("flush");
+    server.awaitDrain(answer, spec.commandLine().getErr());
+    output.show(
+        spec, "flush", json -> json.value("flushed_bytes", RunningServer.drainBytes(answer)));
     return ExitCode.OK;
   }
 }

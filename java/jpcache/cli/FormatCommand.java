@@ -61,6 +61,7 @@ final class FormatCommand implements Callable<Integer> {
 
   @Mixin private CacheSettings settings;
   @Mixin private PmemOption pmem;
+  @Mixin private JsonOption output;
 
   @Option(
       names = "--force",
@@ -72,20 +73,38 @@ final class FormatCommand implements Callable<Integer> {
     CacheMaker maker = new CacheMaker(settings, gcPercent);
     try (PmemRegion region = make(maker, label())) {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
-      PrintWriter out = spec.commandLine().getOut();
-      out.printf(
-          "%s: an empty cache of %s, %d segments, %s, data crc %s%n",
-          cache,
-          Sizes.format(region.sizeBytes()),
-          info.segments(),
-          info.mode(),
-          info.dataCrc() ? "on" : "off");
+      show(info, region.sizeBytes());
       String notice = CacheSettings.kernelNotice(cache, info.mode());
       if (notice != null) {
         spec.commandLine().getErr().println(Failures.oneLine("jpcache: " + notice));
       }
     }
     return ExitCode.OK;
+  }
+
+  private void show(CacheInfo info, long sizeBytes) {
+    if (output.json) {
+      output.show(
+          spec,
+          "format",
+          json -> {
+            json.value("cache", cache);
+            json.value("size_bytes", sizeBytes);
+            json.value("segments", info.segments());
+            json.value("mode", info.mode().toString());
+            json.value("data_crc", info.dataCrc());
+            json.value("gc_percent", info.gcPercent());
+          });
+    } else {
+      PrintWriter out = spec.commandLine().getOut();
+      out.printf(
+          "%s: an empty cache of %s, %d segments, %s, data crc %s%n",
+          cache,
+          Sizes.format(sizeBytes),
+          info.segments(),
+          info.mode(),
+          info.dataCrc() ? "on" : "off");
+    }
   }
 
   private @Nullable Label label() {

@@ -128,8 +128,7 @@ public final class Main implements Callable<Integer> {
       return line.execute(args);
     } catch (Throwable e) {
       // picocli hands its handlers exceptions; errors come here: a fault in mapped memory, no heap.
-      Failures.of(line).tell(e, line.getErr());
-      return command(line).getCommandSpec().exitCodeOnExecutionException();
+      return Failures.of(line).end(e, command(line));
     }
   }
 

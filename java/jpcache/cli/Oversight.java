@@ -278,7 +278,7 @@ final class Oversight implements AutoCloseable {
 
   private Answer stop(List<String> arguments) {
     requireCount("stop", arguments, 0);
-    return new Answer(List.of("process " + ProcessHandle.current().pid()), stop::ask);
+    return new Answer(List.of(StopCommand.PROCESS + ProcessHandle.current().pid()), stop::ask);
   }
 
   private static void requireCount(String command, List<String> arguments, int count) {

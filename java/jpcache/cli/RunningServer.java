@@ -72,6 +72,12 @@ class RunningServer {
     }
   }
 
+  /** The bytes that were to be written back when a drain began. */
+  static long drainBytes(List<String> answer) {
+    List<String> words = drain(answer);
+    return words.isEmpty() ? 0 : Long.parseLong(words.getLast());
+  }
+
   /** Number and bytes that are left of the drain in an answer; empty if there is none. */
   private static List<String> drain(List<String> answer) {
     for (String line : answer) {

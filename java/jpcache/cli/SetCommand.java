@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.concurrent.Callable;
 import jpcache.base.UserException;
+import jpcache.tools.Outline;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -33,6 +34,7 @@ final class SetCommand implements Callable<Integer> {
   private String value;
 
   @Mixin private RunningExport server;
+  @Mixin private JsonOption output;
 
   @Override
   public Integer call() {
@@ -44,7 +46,17 @@ final class SetCommand implements Callable<Integer> {
         .filter(line -> line.startsWith(NOTICE))
         .forEach(line -> err.println("jpcache: " + line.substring(NOTICE.length())));
     err.flush();
+    output.show(spec, "set", this::show);
     return ExitCode.OK;
+  }
+
+  /** The setting as status shows it. */
+  private void show(Outline json) {
+    if (setting.equals("gc-percent")) {
+      json.value("gc_percent", new GcPercent().parse(value));
+    } else {
+      json.value("mode", new CacheSettings.ModeConverter().parse(value).toString());
+    }
   }
 
   private void requireSense() {

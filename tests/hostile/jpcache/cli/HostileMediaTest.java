@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
+import jpcache.JsonCheck;
 import jpcache.Seeds;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
@@ -206,11 +207,18 @@ class HostileMediaTest {
     assertRefusal(run("view", "--cache", cache.toString(), "--backing", backing.toString()), text);
     if (!needsBacking) {
       assertRefusal(run("dump", "--cache", cache.toString()), text);
-      assertRefusal(run("dump", "--json", "--keys", "--cache", cache.toString()), text);
+      Run json = run("dump", "--json", "--keys", "--cache", cache.toString());
+      JsonCheck.check(json.out);
+      assertTrue(json.out.startsWith("{\"error\": \""), json.out);
+      assertRefusal(json.withoutOut(), text);
     }
   }
 
-  private record Run(int exit, String out, String err, Duration took, long allocatedBytes) {}
+  private record Run(int exit, String out, String err, Duration took, long allocatedBytes) {
+    Run withoutOut() {
+      return new Run(exit, "", err, took, allocatedBytes);
+    }
+  }
 
   private static void assertRefusal(Run run, String text) {
     assertEquals(1, run.exit, run.err);

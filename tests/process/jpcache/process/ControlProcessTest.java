@@ -112,7 +112,8 @@ class ControlProcessTest {
   @Test
   void theGcPercentageIsChangedAtOnceAndForGood() {
     try (Server server = serve()) {
-      ask("set", "gc-percent", "41").succeeded();
+      String set = ask("set", "gc-percent", "41", "--json").succeeded().out();
+      assertEquals("{\"gc_percent\": 41}\n", set);
       assertEquals("41", value(ask("status").succeeded(), "gc_percent"));
       assertEquals("41", value(ask("status").succeeded(), "gc_percent"));
       assertEquals(0, server.terminate(), server::stderr);
@@ -166,7 +167,8 @@ class ControlProcessTest {
       client.go("");
       client.write(0, block(1));
       assertEquals(0, backingByte(0));
-      ask("flush").succeeded();
+      String flushed = ask("flush", "--json").succeeded().out();
+      assertEquals("{\"flushed_bytes\": 4096}\n", flushed);
       assertEquals(1, backingByte(0));
       assertEquals("0", value(ask("status").succeeded(), "jpcache_dirty_bytes"));
     }
@@ -204,7 +206,8 @@ class ControlProcessTest {
   @Test
   void stopEndsTheServerInOrderAndReturnsWhenItIsGone() throws IOException {
     try (Server server = serve()) {
-      ask("stop").succeeded();
+      String stopped = ask("stop", "--json").succeeded().out();
+      assertEquals("{\"pid\": " + server.pid() + "}\n", stopped);
       assertFalse(ProcessHandle.of(server.pid()).map(ProcessHandle::isAlive).orElse(false));
       assertEquals(0, server.awaitExit(), server::stderr);
       ask("status").failedSaying("no server", shm.toString());

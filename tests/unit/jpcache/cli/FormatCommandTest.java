@@ -9,6 +9,7 @@ import java.io.PrintWriter;
 import java.io.RandomAccessFile;
 import java.io.StringWriter;
 import java.nio.file.Path;
+import jpcache.JsonCheck;
 import jpcache.Sha256;
 import jpcache.media.Layout;
 import jpcache.media.MediaBuilder;
@@ -65,6 +66,15 @@ class FormatCommandTest {
     assertEquals(0, run("format", "--cache", cache), this::said);
     assertEquals(0, run("fsck", "--cache", cache), this::said);
     assertEquals(Layout.MIN_DEVICE_BYTES >> 10, DiskUsage.kib(file), "its space is allocated");
+  }
+
+  @Test
+  void asJsonItTellsWhatItMade() throws IOException {
+    holds("", 0);
+    assertEquals(0, run("format", "--cache", cache, "--data-crc", "--json"), this::said);
+    JsonCheck.check(out.toString());
+    assertTrue(out.toString().contains("\"size_bytes\": 536870912"), this::said);
+    assertTrue(out.toString().contains("\"data_crc\": true"), this::said);
   }
 
   @Test

@@ -22,6 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
@@ -128,6 +129,23 @@ class OfflineCommandsTest {
     assertTrue(json.contains("\"field\": \"dirty_tail\""), this::said);
     assertTrue(json.contains("\"exit_code\": 4"), this::said);
     assertFalse(json.contains("phase 1,"), this::said);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "fsck --json --cache none, 8",
+    "dump --json --cache none, 1",
+    "dump --json --cash none, 2",
+    "status --json --control none, 1",
+    "status --json, 2",
+    "stop --json --control none, 1",
+  })
+  void aFailureAsJsonHoldsItsLineAndExitCode(String line, int exit) {
+    assertEquals(exit, run(line.split(" ")), this::said);
+    JsonCheck.check(out.toString());
+    String told = err.toString().strip().substring("jpcache: ".length());
+    assertEquals(
+        "{\"error\": \"" + told + "\", \"exit_code\": " + exit + "}\n", out.toString(), this::said);
   }
 
   @Test
