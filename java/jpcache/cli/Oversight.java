@@ -211,7 +211,9 @@ final class Oversight implements AutoCloseable {
     values.put("backing", cache.backingPath());
     values.put("size_bytes", Long.toString(cache.sizeBytes()));
     values.put("pid", Long.toString(ProcessHandle.current().pid()));
-    values.put("listen", serving.addresses().stream().map(NbdUri::toString).collect(joining(" ")));
+    values.put(
+        StatusReport.LISTEN,
+        serving.addresses().stream().map(NbdUri::toString).collect(joining(" ")));
     values.put("durability", cache.cache().durability().toString().toLowerCase(Locale.ROOT));
     values.put("read_only", cache.readOnly() ? "on" : "off");
     StatusReport.addKernelStatus(values, cache.cache().status());

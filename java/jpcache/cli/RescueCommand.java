@@ -119,6 +119,8 @@ final class RescueCommand implements Callable<Integer> {
     if (output.json) {
       JsonOutline json = new JsonOutline(out);
       json.begin("rescue");
+      json.value("cache", cache);
+      json.value("backing", backing);
       json.value("dry_run", dryRun);
       json.value("ksets", summary.ksets());
       json.value("keys", summary.keys());

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import jpcache.base.UserException;
 import jpcache.media.CacheInfo;
 import jpcache.media.KernelStatus;
@@ -15,6 +16,14 @@ import jpcache.tools.Outline;
  * control socket each is a line, the name and the value with a space between them.
  */
 record StatusReport(Map<String, String> values) {
+  static final String LISTEN = "listen";
+  private static final Set<String> SWITCHES = Set.of("data_crc", "read_only");
+
+  private static final Set<String> BITS = Set.of("sb_flags", "cache_flags");
+
+  /** What may look like a number. */
+  private static final Set<String> TEXTS = Set.of("export", "cache", "backing");
+
   /** What the kernel would say, as its line and by name. */
   static void addKernelStatus(Map<String, String> values, KernelStatus status) {
     CacheInfo info = status.info();
@@ -68,11 +77,17 @@ record StatusReport(Map<String, String> values) {
     return value.matches("-?\\d{1,18}");
   }
 
-  /** Shows all of it; numbers are numbers where that makes a difference. */
+  /** Shows all of it, with the types that make a difference to programs. */
   void show(Outline out) {
     out.begin("status");
     values.forEach((name, value) -> {
-      if (isNumber(value)) {
+      if (name.equals(LISTEN)) {
+        out.words(name, value.isEmpty() ? List.of() : List.of(value.split(" ", -1)));
+      } else if (SWITCHES.contains(name)) {
+        out.onOff(name, value.equals("on"));
+      } else if (BITS.contains(name) && value.matches("0x[0-9a-f]{1,8}")) {
+        out.bits(name, Integer.parseUnsignedInt(value.substring(2), 16));
+      } else if (isNumber(value) && !TEXTS.contains(name)) {
         out.value(name, Long.parseLong(value));
       } else {
         out.value(name, value);

@@ -73,7 +73,7 @@ public final class Dump {
     out.begin("cache_info");
     out.value("seg_id", info.firstSegment());
     out.value("n_segs", info.segments());
-    out.value("flags", "0x" + Integer.toHexString(info.flags()));
+    out.bits("flags", info.flags());
     out.value("data_crc", info.dataCrc());
     out.value("mode", info.mode().toString());
     out.value("gc_percent", info.gcPercent());

@@ -3,6 +3,7 @@ package jpcache.tools;
 import java.io.PrintWriter;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 
 /** An outline as one JSON object, with its members on lines of their own or all on one. */
 public final class JsonOutline implements Outline {
@@ -64,6 +65,27 @@ public final class JsonOutline implements Outline {
   public void value(String name, String text) {
     separate(name);
     quote(text);
+  }
+
+  @Override
+  public void bits(String name, int bits) {
+    value(name, Integer.toUnsignedLong(bits));
+  }
+
+  @Override
+  public void onOff(String name, boolean on) {
+    value(name, on);
+  }
+
+  @Override
+  public void words(String name, List<String> words) {
+    separate(name);
+    out.print('[');
+    for (int i = 0; i < words.size(); i++) {
+      out.print(i == 0 ? "" : ", ");
+      quote(words.get(i));
+    }
+    out.print(']');
   }
 
   private void open(String name, boolean list, char bracket) {

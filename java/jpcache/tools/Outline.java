@@ -1,5 +1,7 @@
 package jpcache.tools;
 
+import java.util.List;
+
 /**
  * Named values in groups and lists, shown one way for people and one for programs. Streamed: a list
  * may have millions of entries.
@@ -20,4 +22,13 @@ public interface Outline {
   void value(String name, boolean truth);
 
   void value(String name, String text);
+
+  /** Bits: people see them in hexadecimal, programs as a number. */
+  void bits(String name, int bits);
+
+  /** A switch: people see {@code on} or {@code off}, programs a truth value. */
+  void onOff(String name, boolean on);
+
+  /** Several texts without spaces in them: people see them with spaces between, programs a list. */
+  void words(String name, List<String> words);
 }

@@ -3,6 +3,7 @@ package jpcache.tools;
 import java.io.PrintWriter;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 
 /** An outline as indented lines; an entry of a list is one line, so that it can be searched for. */
 public final class TextOutline implements Outline {
@@ -75,6 +76,21 @@ public final class TextOutline implements Outline {
       indent();
       out.println(name + ": " + text);
     }
+  }
+
+  @Override
+  public void bits(String name, int bits) {
+    value(name, "0x" + Integer.toHexString(bits));
+  }
+
+  @Override
+  public void onOff(String name, boolean on) {
+    value(name, on ? "on" : "off");
+  }
+
+  @Override
+  public void words(String name, List<String> words) {
+    value(name, String.join(" ", words));
   }
 
   private void endLine() {

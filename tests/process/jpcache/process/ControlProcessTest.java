@@ -106,6 +106,13 @@ class ControlProcessTest {
       String json = ask("status", "--json").succeeded().out();
       assertTrue(json.contains("\"jpcache_nbd_connections\": 1"), json);
       assertTrue(json.contains("\"mode\": \"write-back\""), json);
+      assertTrue(json.contains("\"data_crc\": false"), json);
+      assertTrue(json.contains("\"read_only\": false"), json);
+      assertTrue(json.contains("\"sb_flags\": 0,"), json);
+      assertTrue(json.contains("\"export\": \"\""), json);
+      assertTrue(
+          json.contains("\"listen\": [\"nbd+unix:///?socket=" + media.socket() + "\"]"), json);
+      JsonCheck.check(json);
     }
   }
 

@@ -180,6 +180,8 @@ class OfflineCommandsTest {
         0, run("rescue", "--cache", cache, "--backing", backing.toString(), "--json"), this::said);
     JsonCheck.check(out.toString());
     assertTrue(out.toString().contains("\"bytes\": 0"), this::said);
+    assertTrue(out.toString().contains("\"cache\": \"" + cache + "\""), this::said);
+    assertTrue(out.toString().contains("\"backing\": \"" + backing + "\""), this::said);
   }
 
   @Test

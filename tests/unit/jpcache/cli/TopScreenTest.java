@@ -87,18 +87,15 @@ class TopScreenTest {
                     + " \"p99_us\": 900, \"max_us\": 900}"),
         out::toString);
     assertTrue(
-        out.toString()
-            .contains("\"trim\": {\"requests_per_second\": 0, \"bytes_per_second\": 0}"),
+        out.toString().contains("\"trim\": {\"requests_per_second\": 0, \"bytes_per_second\": 0}"),
         out::toString);
   }
 
   @Test
   void whatIsNoStatusAndNoTimesIsRefused() {
-    assertThrows(
-        UserException.class, () -> TopInterval.Look.of(List.of("nonsense"), List.of(), 0));
+    assertThrows(UserException.class, () -> TopInterval.Look.of(List.of("nonsense"), List.of(), 0));
     for (String nonsense : List.of("nonsense", "name x", "name 1:y")) {
-      assertThrows(
-          UserException.class, () -> TopInterval.Look.of(List.of(), List.of(nonsense), 0));
+      assertThrows(UserException.class, () -> TopInterval.Look.of(List.of(), List.of(nonsense), 0));
     }
   }
 

@@ -118,6 +118,7 @@ class DumpTest {
     for (String pair :
         new String[] {
           "\"flags\": 2147483648",
+          "\"flags\": 4483",
           "\"data_crc\": true",
           "\"status\": \"80000000 31 4 3 70 1183 2:64 2:0 0:0\"",
           "\"off\": 4611686018427387904",
