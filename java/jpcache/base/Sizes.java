@@ -4,9 +4,15 @@ import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Sizes as users write and read them: 512M, 1G, 1GiB, 4096. All units are powers of 1024. */
+/**
+ * Sizes as users write and read them: 512M, 1G, 1GiB, 4096. All units are powers of 1024, in any
+ * case; MB and its like, which may mean powers of 1000, are refused.
+ */
 public final class Sizes {
-  private static final Pattern SIZE = Pattern.compile("(\\d{1,19})\\s*(?:([KMGTP])(?:i?B)?|B)?");
+  private static final Pattern SIZE =
+      Pattern.compile("(\\d{1,19})\\s*(?:([KMGTP])(i?B?)|B)?", Pattern.CASE_INSENSITIVE);
+  private static final Pattern FRACTION =
+      Pattern.compile("\\d+[.,]\\d+\\s*[KMGTP]?i?B?", Pattern.CASE_INSENSITIVE);
   private static final String UNITS = "KMGTP";
 
   private Sizes() {}
@@ -17,17 +23,33 @@ public final class Sizes {
    * @throws UserException if it names none, or more than a long holds
    */
   public static long parse(String text) {
-    Matcher m = SIZE.matcher(text.strip().replace("ib", "iB"));
+    Matcher m = SIZE.matcher(text.strip());
     if (!m.matches()) {
-      throw new UserException("size " + text + ": not a size; write 512M, 1G or 1GiB");
+      throw wrong(
+          text,
+          FRACTION.matcher(text.strip()).matches()
+              ? "not a whole number; write it in a smaller unit, such as 1536M"
+              : "not a size; write 512M, 1G or 1GiB");
     }
-    String unit = m.group(2);
-    int shift = unit == null ? 0 : 10 * (UNITS.indexOf(unit) + 1);
+    String number = m.group(1);
+    String unit = m.group(2) == null ? "" : m.group(2).toUpperCase(Locale.ROOT);
+    if (!unit.isEmpty() && m.group(3).equalsIgnoreCase("B")) {
+      throw wrong(
+          text,
+          String.format(
+              "%s may mean powers of 1000; write %s%siB or %2$s%3$s (powers of 1024)",
+              m.group(2) + m.group(3), number, unit));
+    }
+    int shift = unit.isEmpty() ? 0 : 10 * (UNITS.indexOf(unit) + 1);
     try {
-      return Math.multiplyExact(Long.parseLong(m.group(1)), 1L << shift);
+      return Math.multiplyExact(Long.parseLong(number), 1L << shift);
     } catch (ArithmeticException | NumberFormatException e) {
       throw new UserException("size " + text + ": too large", e);
     }
+  }
+
+  private static UserException wrong(String text, String what) {
+    return new UserException("size " + text + ": " + what);
   }
 
   /** The largest unit that shows the size without a fraction: 512 MiB, 1 GiB, 4097 bytes. */

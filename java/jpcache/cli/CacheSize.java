@@ -13,6 +13,12 @@ final class CacheSize extends CheckedValue<Long> {
       throw new UserException(
           text + ": a cache has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
     }
+    if (bytes > Layout.MAX_DEVICE_BYTES) {
+      throw new UserException(
+          text
+              + ": a cache has at most "
+              + Sizes.format(Layout.MAX_SEGMENTS * Layout.SEGMENT_BYTES));
+    }
     return bytes;
   }
 }
