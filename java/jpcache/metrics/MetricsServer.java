@@ -20,6 +20,7 @@ import jpcache.base.UserException;
 public final class MetricsServer implements AutoCloseable {
   private static final Pattern ADDRESS =
       Pattern.compile("(?:(\\[[^\\]]+\\]|[^:\\[\\]]*):)?(\\d{1,5})");
+  private static final int MAX_PORT = 65535;
   private static final int BACKLOG = 16;
   private static final int THREADS = 2;
   private static final String PATIENCE_SECONDS = "10";
@@ -78,8 +79,12 @@ public final class MetricsServer implements AutoCloseable {
 
   private static Matcher parts(String address) {
     Matcher m = ADDRESS.matcher(address);
-    if (!m.matches() || Integer.parseInt(m.group(2)) > 65535) {
+    if (!m.matches()) {
       throw new UserException("metrics address " + address + ": write HOST:PORT, or PORT alone");
+    }
+    if (Integer.parseInt(m.group(2)) > MAX_PORT) {
+      throw new UserException(
+          "metrics address " + address + ": port " + m.group(2) + " is not in 0.." + MAX_PORT);
     }
     return m;
   }

@@ -37,6 +37,7 @@ class WrongUsageTest {
         "--socket-mode, 7777, 7777: not 0 to 777",
         "--socket-owner, no-such-user-here, no-such-user-here: there is no such user or group",
         "--metrics, foo, metrics address foo: write HOST:PORT",
+        "--metrics, 70000, metrics address 70000: port 70000 is not in 0..65535",
         "--create, 17T, 17T: a cache has at most 16 TiB",
         "--create, 100M, 100M: a cache has at least 512 MiB",
         "--cache, '', the path is empty",
