@@ -52,13 +52,20 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
         || unmatched.getUnmatched().isEmpty()) {
       return Objects.requireNonNullElse(e.getMessage(), e.toString());
     }
-    boolean isCommand = e.getCommandLine().getParent() == null;
-    String what = unmatched.isUnknownOption() ? "option" : isCommand ? "command" : "argument";
-    List<String> near = unmatched.getSuggestions();
+    CommandLine command = e.getCommandLine();
+    boolean isCommand = command.getParent() == null;
+    boolean isOption = unmatched.isUnknownOption();
+    String typed = unmatched.getUnmatched().getFirst();
+    List<String> near =
+        NearestWords.of(
+            typed.replaceFirst("=.*", ""),
+            isOption
+                ? command.getCommandSpec().optionsMap().keySet()
+                : command.getSubcommands().keySet());
     return "unknown "
-        + what
+        + (isOption ? "option" : isCommand ? "command" : "argument")
         + " "
-        + unmatched.getUnmatched().getFirst()
+        + typed
         + (near.isEmpty() ? "" : " (did you mean " + String.join(" or ", near) + "?)");
   }
 

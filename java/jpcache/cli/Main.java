@@ -66,6 +66,7 @@ public final class Main implements Callable<Integer> {
     commands.put("fsck", FsckCommand::new);
     commands.put("rescue", RescueCommand::new);
     commands.put("bench", BenchCommand::new);
+    commands.put("completion", CompletionCommand::new);
     return commands;
   }
 

@@ -173,6 +173,21 @@ class MainTest {
     assertFalse(out.toString().contains("--export"), out.toString());
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "frmat, (did you mean format?)",
+    "stat, (did you mean status?)",
+    "complete, ;",
+    "xyz, ;",
+  })
+  void whatResemblesNothingIsAnsweredWithNothing(String typed, String answer) {
+    CommandLine line = Main.commandLine().setErr(new PrintWriter(err, true));
+    assertEquals(2, Main.run(line, typed));
+    String expected =
+        "jpcache: unknown command " + typed + (answer.equals(";") ? "" : " " + answer);
+    assertOneLine(expected + "; see jpcache --help");
+  }
+
   @Test
   void anArgumentTooManyIsNamed() {
     assertEquals(2, run("probe", "extra"));
