@@ -118,6 +118,11 @@ class LauncherTest {
   }
 
   @Test
+  void whatTheJvmSaysByItselfGoesToStderr() throws Exception {
+    assertTrue(run(installed, jdk, "serve").out.contains("-XX:+DisplayVMOutputToStderr"));
+  }
+
+  @Test
   void aLinkFromElsewhereLeadsToTheInstalledFiles() throws Exception {
     Path link = Files.createSymbolicLink(dir.resolve("link"), installed.resolve("jpcache"));
     Result result = end(start(link, jdk, "dump"));

@@ -226,6 +226,19 @@ class ControlProcessTest {
   }
 
   @Test
+  void aThreadDumpDoesNotReachThoseWhoWaitForReady() throws Exception {
+    try (Server server = serve()) {
+      server.signal("QUIT");
+      for (int i = 0; i < 100 && !server.stderr().contains("Full thread dump"); i++) {
+        Thread.sleep(100);
+      }
+      assertTrue(server.stderr().contains("Full thread dump"), server::stderr);
+      assertEquals(0, server.terminate(), server::stderr);
+      assertEquals(1, server.lines().size(), () -> server.lines().toString());
+    }
+  }
+
+  @Test
   void topShowsItSoOftenAndEnds() {
     try (Server server = serve()) {
       Jpcache.Result top = ask("top", "--count", "2").succeeded();
