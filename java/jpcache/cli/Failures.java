@@ -115,7 +115,7 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
 
   private static String explain(Throwable failure) {
     return switch (failure) {
-      case UserException e -> Objects.requireNonNullElse(e.getMessage(), e.toString());
+      case UserException e -> withRemedy(Objects.requireNonNullElse(e.getMessage(), e.toString()));
       case UncheckedIOException e -> // a store to persistent memory, which names itself
           Objects.requireNonNullElse(e.getMessage(), e.toString());
       case OutOfMemoryError e ->
@@ -130,6 +130,13 @@ final class Failures implements IParameterExceptionHandler, IExecutionExceptionH
               + "): the cache holds poisoned memory, or its file was truncated while it was in use";
       default -> "unexpected failure: " + failure + "; run with --verbose for its stack trace";
     };
+  }
+
+  /** Whatever needs a file may want descriptors, so what helps is said in one place. */
+  private static String withRemedy(String message) {
+    return message.contains("Too many open files")
+        ? message + "; allow more with `ulimit -n`, such as ulimit -n 4096"
+        : message;
   }
 
   /** Names and values from outside may hold line breaks and terminal controls. */

@@ -123,6 +123,25 @@ class LauncherTest {
   }
 
   @Test
+  void aWorkingDirectoryThatIsGoneIsToldInOneLine() throws Exception {
+    Path gone = dir.resolve("gone");
+    String inGone = "mkdir $0; cd $0; rmdir $0; exec " + installed.resolve("jpcache") + " dump";
+    Result result = end(new ProcessBuilder("sh", "-c", inGone, gone.toString()).start());
+    assertEquals(1, result.exitCode, result.err);
+    // The shell itself may have a line before that.
+    String told = "jpcache: the working directory is gone; cd to another one\n";
+    assertTrue(result.err.endsWith(told), result.err);
+  }
+
+  @Test
+  void aLimitOfOpenFilesThatIsTooLowForAnythingIsTold() throws Exception {
+    String limited = "ulimit -n 13; exec " + installed.resolve("jpcache") + " dump";
+    Result result = end(new ProcessBuilder("sh", "-c", limited).start());
+    assertEquals(1, result.exitCode, result.err);
+    assertTrue(result.err.contains("ulimit -n"), result.err);
+  }
+
+  @Test
   void aLinkFromElsewhereLeadsToTheInstalledFiles() throws Exception {
     Path link = Files.createSymbolicLink(dir.resolve("link"), installed.resolve("jpcache"));
     Result result = end(start(link, jdk, "dump"));

@@ -189,6 +189,17 @@ class MainTest {
   }
 
   @Test
+  void wantOfDescriptorsIsToldWithWhatAllowsMore() {
+    probe.deed =
+        () -> {
+          throw new UserException("eventfd: Too many open files");
+        };
+    assertEquals(1, run("probe"));
+    assertOneLine(
+        "jpcache: eventfd: Too many open files; allow more with `ulimit -n`, such as ulimit -n 4096");
+  }
+
+  @Test
   void anArgumentTooManyIsNamed() {
     assertEquals(2, run("probe", "extra"));
     assertOneLine("jpcache: unknown argument extra; see jpcache probe --help");
