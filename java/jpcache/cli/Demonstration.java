@@ -1,5 +1,7 @@
 package jpcache.cli;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
@@ -15,6 +17,12 @@ import org.jspecify.annotations.Nullable;
 final class Demonstration implements AutoCloseable {
   static final long CACHE_BYTES = 512L << 20;
   private static final long BACKING_BYTES = 1L << 30;
+  private static final String PREFIX = "jpcache-";
+  private static final String SOCKET = "nbd.sock";
+
+  /** What a unix socket's path may have, without what stands behind the parent; 2 are slashes. */
+  private static final int MAX_PARENT_BYTES =
+      107 - 2 - PREFIX.length() - Long.toUnsignedString(-1).length() - SOCKET.length();
 
   private final Path directory;
   private final Path memoryDirectory;
@@ -26,10 +34,9 @@ final class Demonstration implements AutoCloseable {
 
   /** Makes the directories and the backing file; the cache is made by whoever serves it. */
   static Demonstration make() {
-    Path memory = freshDirectory(Path.of("/dev/shm"), null);
+    Path memory = freshDirectory(Path.of("/dev/shm"));
     Demonstration made =
-        new Demonstration(
-            freshDirectory(Path.of("/tmp"), System.getenv("XDG_RUNTIME_DIR")), memory);
+        new Demonstration(freshDirectory(parent(System.getenv("XDG_RUNTIME_DIR"))), memory);
     try (RandomAccessFile file = new RandomAccessFile(made.backing().toFile(), "rw")) {
       file.setLength(BACKING_BYTES);
     } catch (IOException e) {
@@ -39,11 +46,19 @@ final class Demonstration implements AutoCloseable {
     return made;
   }
 
-  private static Path freshDirectory(Path fallback, @Nullable String preferred) {
-    Path parent =
-        preferred != null && Files.isWritable(Path.of(preferred)) ? Path.of(preferred) : fallback;
+  /** The runtime directory, where there is one in which the socket's path is short enough. */
+  static Path parent(@Nullable String runtimeDirectory) {
+    Path fallback = Path.of("/tmp");
+    return runtimeDirectory != null
+            && runtimeDirectory.getBytes(UTF_8).length <= MAX_PARENT_BYTES
+            && Files.isWritable(Path.of(runtimeDirectory))
+        ? Path.of(runtimeDirectory)
+        : fallback;
+  }
+
+  private static Path freshDirectory(Path parent) {
     try {
-      return Files.createTempDirectory(parent, "jpcache-");
+      return Files.createTempDirectory(parent, PREFIX);
     } catch (IOException e) {
       throw new UserException(parent + ": no directory can be made there: " + e.getMessage(), e);
     }
@@ -62,7 +77,7 @@ final class Demonstration implements AutoCloseable {
   }
 
   Path socket() {
-    return directory.resolve("nbd.sock");
+    return directory.resolve(SOCKET);
   }
 
   /** Removes what was made, and nothing else. */

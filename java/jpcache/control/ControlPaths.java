@@ -1,7 +1,8 @@
 package jpcache.control;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -20,10 +21,12 @@ import org.jspecify.annotations.Nullable;
  * Where the control socket of a cache's server is when nobody says: {@code jpcache-HASH.sock}, with
  * a hash of the cache's real path, in the first of these directories that can be used: {@code
  * $XDG_RUNTIME_DIR}, {@code /run/jpcache}, {@code /tmp/jpcache-UID}. Who looks for it looks in all
- * of them: server and user need not have the same environment.
+ * of them: server and user need not have the same environment. One in which the path would be too
+ * long for a socket cannot be used.
  */
 public final class ControlPaths {
   private static final int HASH_DIGITS = 16;
+  private static final int MAX_SOCKET_PATH_BYTES = 107;
   private static final String PRIVATE = "rwx------";
 
   private ControlPaths() {}
@@ -33,6 +36,7 @@ public final class ControlPaths {
     String name = "jpcache-" + hash(realPath(cache)) + ".sock";
     return directories(System.getenv("XDG_RUNTIME_DIR")).stream()
         .map(directory -> directory.resolve(name))
+        .filter(path -> path.toString().getBytes(UTF_8).length <= MAX_SOCKET_PATH_BYTES)
         .toList();
   }
 
@@ -106,8 +110,7 @@ public final class ControlPaths {
 
   private static String hash(String text) {
     try {
-      byte[] digest =
-          MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+      byte[] digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(UTF_8));
       return HexFormat.of().formatHex(digest).substring(0, HASH_DIGITS);
     } catch (NoSuchAlgorithmException e) {
       throw new AssertionError("every JDK has SHA-256", e);

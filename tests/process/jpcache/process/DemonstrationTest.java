@@ -1,6 +1,7 @@
 package jpcache.process;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
@@ -37,6 +38,18 @@ class DemonstrationTest {
     }
     try (Stream<Path> left = Files.list(runtime)) {
       assertEquals(List.of(), left.toList(), "what it made goes with it");
+    }
+  }
+
+  @Test
+  void aRuntimeDirectoryWithALongNameIsPassedOver() throws Exception {
+    Path deep = Files.createDirectories(runtime.resolve("x".repeat(100)));
+    ProcessBuilder command = Jpcache.command("serve");
+    command.environment().put("XDG_RUNTIME_DIR", deep.toString());
+    try (Server server = Server.launch(command).awaitReady()) {
+      assertTrue(server.uri().contains("socket=/tmp/jpcache-"), server.uri());
+      assertFalse(server.stderr().contains("cannot be controlled"), server.stderr());
+      assertEquals(0, server.terminate(), server::stderr);
     }
   }
 
