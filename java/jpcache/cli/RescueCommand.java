@@ -70,6 +70,7 @@ final class RescueCommand implements Callable<Integer> {
   @Mixin private PmemOption pmem;
 
   private long nextProgress;
+  private volatile String reached = "nothing is written yet";
 
   @Override
   public Integer call() {
@@ -82,10 +83,28 @@ final class RescueCommand implements Callable<Integer> {
     } else {
       try (PmemRegion region = PmemFiles.openOffline(cache, pmem.binding);
           BackingDevice device = BackingDevices.open(backing, BackingOptions.readWrite())) {
-        show(rescue(CacheMedia.read(cache, region.view()), device).run(region));
+        show(runAndTellIfInterrupted(region, device));
       }
     }
     return ExitCode.OK;
+  }
+
+  /** A signal ends the process wherever it is, which loses nothing; the user should know that. */
+  private Rescue.Summary runAndTellIfInterrupted(PmemRegion region, BackingDevice device) {
+    Thread interrupted =
+        new Thread(
+            () -> notice("rescue was interrupted: " + reached + "; run it again to go on"),
+            "interrupted");
+    Runtime.getRuntime().addShutdownHook(interrupted);
+    try {
+      return rescue(CacheMedia.read(cache, region.view()), device).run(region);
+    } finally {
+      try {
+        Runtime.getRuntime().removeShutdownHook(interrupted);
+      } catch (IllegalStateException e) {
+        // It is running.
+      }
+    }
   }
 
   private Rescue rescue(CacheMedia media, BackingDevice device) {
@@ -108,8 +127,9 @@ final class RescueCommand implements Callable<Integer> {
   }
 
   private void progress(long ksets, long ofKsets) {
+    reached = String.format("%d of %d key sets are done", ksets, ofKsets);
     if (System.nanoTime() - nextProgress >= 0) {
-      notice(String.format("%d of %d key sets are done", ksets, ofKsets));
+      notice(reached);
       nextProgress = System.nanoTime() + PROGRESS_NANOS;
     }
   }
