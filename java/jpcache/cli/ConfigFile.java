@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -150,9 +151,20 @@ final class ConfigFile {
       if (!(one instanceof String) && !(one instanceof Long)) {
         throw wrong(table, where, key, "must be a string or a whole number");
       }
+      if (one instanceof Long && isText(option)) {
+        throw wrong(table, where, key, "must be a string: write " + key + " = \"" + one + "\"");
+      }
       arguments.add("--" + key + "=" + one);
     }
     return arguments;
+  }
+
+  /** Whether it takes any text, so that nothing else would notice a number. */
+  private static boolean isText(OptionSpec option) {
+    Class<?> type = option.type();
+    boolean checked =
+        Arrays.stream(option.converters()).anyMatch(check -> !(check instanceof DevicePath));
+    return !checked && (type == String.class || type == Path.class);
   }
 
   /** What is wrong, without the option's name, which stands before it. */

@@ -112,6 +112,9 @@ class ConfigFileTest {
             + " :1: socket-owner = \"no-such-user-here\": no-such-user-here: there is no such user",
         "tls = 'maybe' | :1: tls = \"maybe\": expected one of",
         "tls = 'required' | : TLS needs keys",
+        "control = 5 | :1: control = 5: must be a string",
+        "tls-psk = 5 | :1: tls-psk = 5: must be a string",
+        "default-export = 5 | :1: default-export = 5: must be a string",
         "metrics = ['a', 'b'] | :1: metrics = [...]: must be one value",
         "default-export = 'x' | : default-export = \"x\": there is no such table",
         "listen = 'nbd://h/name' | : listen: nbd://h:10809/name: the exports' names",
@@ -134,6 +137,7 @@ class ConfigFileTest {
         "create = '5X' | :4: [export.one] create = \"5X\": ",
         "durability = 'never' | :4: [export.one] durability = \"never\": expected one of",
         "read-only = 1 | :4: [export.one] read-only = 1: must be true or false",
+        "description = 5 | :4: [export.one] description = 5: must be a string",
         "description = {a = 1} | :4: [export.one] description = {...}: must be a string",
         "cache = 'twice' | : line 4: ",
       })
@@ -141,6 +145,18 @@ class ConfigFileTest {
     String told = refusal(ONE + line + "\n");
 
     assertTrue(told.startsWith(message), told);
+  }
+
+  @Test
+  void aNumberIsNoPath() {
+    String told = refusal("[export.one]\ncache = 5\nbacking = 'b'\n");
+    assertTrue(told.startsWith(":2: [export.one] cache = 5: must be a string"), told);
+  }
+
+  @Test
+  void aNumberIsAPortASizeAndAMode() {
+    assertEquals(0660, read("socket-mode = 660\nmetrics = 9100\n" + ONE).listening().socketMode());
+    assertEquals(2 << 20, read("reply-memory = 2097152\n" + ONE).server().replyBytes());
   }
 
   @Test
