@@ -71,7 +71,7 @@ final class PemFiles {
 
   /** The first private key of a file: PKCS #8, or as RSA and EC keys were written before that. */
   static PrivateKey privateKey(Path file) {
-    String text = new String(secretBytes(file), StandardCharsets.ISO_8859_1);
+    String text = new String(bytes(file), StandardCharsets.ISO_8859_1);
     if (text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED")) {
       throw wrong(file, "the key has a passphrase; the server needs one without");
     }
@@ -130,9 +130,8 @@ final class PemFiles {
     }
   }
 
-  /** Of a file that nobody else should read; tells where everybody can. */
-  static byte[] secretBytes(Path file) {
-    byte[] bytes = bytes(file);
+  /** Tells of a file that nobody else should read where everybody can. */
+  static void warnIfPublic(Path file) {
     try {
       if (Files.getPosixFilePermissions(file).contains(PosixFilePermission.OTHERS_READ)) {
         LOG.log(Level.WARNING, message(file, "every user can read the keys in it: chmod o-rwx"));
@@ -140,7 +139,6 @@ final class PemFiles {
     } catch (IOException | UnsupportedOperationException e) {
       LOG.log(Level.DEBUG, "{0}: its permissions cannot be read: {1}", file, e.getMessage());
     }
-    return bytes;
   }
 
   private static UserException wrong(Path file, String what) {

@@ -29,7 +29,7 @@ final class PskFile {
    */
   PskFile(Path file) {
     this.file = file;
-    String text = new String(PemFiles.secretBytes(file), StandardCharsets.UTF_8);
+    String text = new String(PemFiles.bytes(file), StandardCharsets.UTF_8);
     int number = 0;
     for (String line : text.lines().toList()) {
       number++;

@@ -61,18 +61,31 @@ public final class TlsKeys {
     if (certificates == null && clients != ClientCertificates.IGNORED) {
       throw new UserException("TLS: clients' certificates need a directory of certificates");
     }
-    return new TlsKeys(
-        certificates == null ? null : own(certificates),
-        certificates == null || clients == ClientCertificates.IGNORED
-            ? null
-            : new ClientTrust(certificates),
-        psk == null ? null : new PskFile(psk),
-        clients == ClientCertificates.REQUIRED);
+    TlsKeys keys =
+        new TlsKeys(
+            certificates == null ? null : own(certificates),
+            certificates == null || clients == ClientCertificates.IGNORED
+                ? null
+                : new ClientTrust(certificates),
+            psk == null ? null : new PskFile(psk),
+            clients == ClientCertificates.REQUIRED);
+    // Of keys that are used alone: what cannot be read is one line, and may be no keys at all.
+    if (certificates != null) {
+      PemFiles.warnIfPublic(keyFile(certificates));
+    }
+    if (psk != null) {
+      PemFiles.warnIfPublic(psk);
+    }
+    return keys;
+  }
+
+  private static Path keyFile(Path directory) {
+    return directory.resolve("server-key.pem");
   }
 
   private static Own own(Path directory) {
     Path certFile = directory.resolve("server-cert.pem");
-    Path keyFile = directory.resolve("server-key.pem");
+    Path keyFile = keyFile(directory);
     List<X509Certificate> chain = PemFiles.certificates(certFile);
     PrivateKey key = PemFiles.privateKey(keyFile);
     X509Certificate leaf = chain.getFirst();

@@ -82,6 +82,16 @@ class TlsKeysTest {
   }
 
   @Test
+  void aFileThatHoldsNoKeysIsToldAsThatAlone() throws IOException {
+    Path psk = Files.writeString(directory.resolve("passwd"), "root:x:0:0:root:/root:/bin/bash\n");
+    Files.setPosixFilePermissions(psk, PosixFilePermissions.fromString("rw-r--r--"));
+    try (LogLines log = LogLines.of(PemFiles.class)) {
+      assertThrows(UserException.class, () -> TlsKeys.load(null, psk, ClientCertificates.IGNORED));
+      assertEquals(List.of(), log.lines());
+    }
+  }
+
+  @Test
   void anAuthorityIsNotNeededWhereClientsAreNotAsked() throws IOException {
     Files.delete(directory.resolve("ca-cert.pem"));
 
