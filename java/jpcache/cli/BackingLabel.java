@@ -41,12 +41,15 @@ final class BackingLabel {
   }
 
   /**
-   * Checks that a cache belongs to this device, or with {@code force} makes it do so.
+   * Checks that a cache belongs to this device, or with {@code force} may be made to. Writes
+   * nothing: a start that fails later must not leave the cache bound to a device that it was never
+   * served with, where the next start would write its dirty data.
    *
    * @param notice takes what the user should know
+   * @return what makes the cache this device's: to be run when nothing else can fail any more
    * @throws UserException if it belongs to another one
    */
-  void check(PmemRegion region, boolean force, Consumer<String> notice) {
+  Runnable check(PmemRegion region, boolean force, Consumer<String> notice) {
     @Nullable Label label = null;
     try {
       label = Label.read(region.view());
@@ -63,13 +66,15 @@ final class BackingLabel {
             region.name() + ": its label is not used: " + e.getMessage() + "; --force renews it");
       }
     }
-    if (label != null && matches(region, label, force, notice)) {
-      return;
+    boolean fits = label != null && matches(region, label, force, notice);
+    if (fits || !force) {
+      return () -> {};
     }
-    if (force) {
-      (label == null ? ofNewCache() : label.rebound(sizeBytes, identity, path)).write(region);
+    Label renewed = label == null ? ofNewCache() : label.rebound(sizeBytes, identity, path);
+    return () -> {
+      renewed.write(region);
       notice.accept(region.name() + ": labelled for " + ofNewCache().backing());
-    }
+    };
   }
 
   private boolean matches(PmemRegion region, Label label, boolean force, Consumer<String> notice) {

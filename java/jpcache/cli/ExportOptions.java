@@ -140,16 +140,17 @@ final class ExportOptions {
     CacheOptions options = cacheOptions();
     BackingDevice device = BackingDevices.open(backingPath, backingIo.options());
     boolean make = createBytes != null && isMissing(cachePath);
-    PmemRegion region;
+    CheckedCache checked;
     try {
-      region = openCache(cachePath, createBytes, BackingLabel.of(device), notice);
+      checked = openCache(cachePath, createBytes, BackingLabel.of(device), notice);
     } catch (Throwable e) {
       device.close();
       throw e;
     }
-    ServedCache served = ServedCache.open(region, device, options).withFileOfOurs(make);
-    tellKind(region, notice);
+    ServedCache served = ServedCache.open(checked.region, device, options).withFileOfOurs(make);
+    tellKind(checked.region, notice);
     return served
+        .withRelabelling(checked.relabel)
         .withDescription(description == null ? "jpcache of " + device.name() : description)
         .withReadOnly(readOnly)
         .withWriteBackOnStop(writeBackOnStop);
@@ -164,7 +165,14 @@ final class ExportOptions {
     return threads == null ? options : options.withLanes(threads);
   }
 
-  private PmemRegion openCache(
+  /**
+   * A cache that may be served.
+   *
+   * @param relabel makes it the device's
+   */
+  private record CheckedCache(PmemRegion region, Runnable relabel) {}
+
+  private CheckedCache openCache(
       String path, @Nullable Long createBytes, BackingLabel label, Consumer<String> notice) {
     PmemRegion region = openOrCreate(path, createBytes, label);
     try {
@@ -174,8 +182,7 @@ final class ExportOptions {
       if (kernelNotice != null) {
         notice.accept(kernelNotice);
       }
-      label.check(region, force, notice);
-      return region;
+      return new CheckedCache(region, label.check(region, force, notice));
     } catch (Throwable e) {
       region.close();
       throw e;

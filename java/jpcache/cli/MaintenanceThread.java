@@ -26,10 +26,20 @@ final class MaintenanceThread {
   }
 
   static MaintenanceThread start(Cache cache) {
-    MaintenanceThread started = new MaintenanceThread(cache);
-    cache.setWakeUp(() -> LockSupport.unpark(started.thread));
-    started.thread.start();
+    MaintenanceThread started = of(cache);
+    started.begin();
     return started;
+  }
+
+  /** One that does nothing until {@link #begin}. */
+  static MaintenanceThread of(Cache cache) {
+    MaintenanceThread made = new MaintenanceThread(cache);
+    cache.setWakeUp(() -> LockSupport.unpark(made.thread));
+    return made;
+  }
+
+  void begin() {
+    thread.start();
   }
 
   private void run() {
@@ -48,7 +58,7 @@ final class MaintenanceThread {
   }
 
   /**
-   * Stops after the step under way.
+   * Stops after the step under way, if it has begun.
    *
    * @return false if that has not ended in time: the devices are still in use
    */

@@ -46,8 +46,11 @@ final class ServeCommand implements Callable<Integer> {
   @Mixin private ListenOptions listen;
   @Mixin private Oversight.Options oversight;
 
-  /** What the user should know; told once it serves, since a failure is one line alone. */
-  private final List<String> notices = new ArrayList<>();
+  /**
+   * What the user should know, until everything is open: a failure before that is one line alone,
+   * and has changed nothing.
+   */
+  private @Nullable List<String> held = new ArrayList<>();
 
   @Override
   public Integer call() {
@@ -124,10 +127,12 @@ final class ServeCommand implements Callable<Integer> {
 
   /** Serves until it is stopped; {@code served} runs when clients can connect. */
   private void serve(ServePlan plan, StopSignal stop, Runnable served) {
-    try (Serving serving = Serving.start(plan.server(), plan.open().get(), plan.defaultExport());
+    try (Serving serving = Serving.open(plan.server(), plan.open().get(), plan.defaultExport());
         Oversight watched =
             Oversight.start(
                 serving, stop, plan.oversight(), plan.listening().insecure(), this::notice)) {
+      tellHeld(serving);
+      serving.begin();
       served.run();
       ready(serving);
       stop.await();
@@ -146,19 +151,31 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private void notice(String text) {
-    notices.add(text);
+    if (held != null) {
+      held.add(text);
+    } else {
+      PrintWriter err = spec.commandLine().getErr();
+      err.println(Failures.oneLine("jpcache: " + text));
+      err.flush();
+    }
+  }
+
+  /** From now on notices are told at once. */
+  private void tellHeld(Serving serving) {
+    List<String> notices = held == null ? List.of() : held;
+    held = null;
+    notices.forEach(this::notice);
+    serving.addresses().stream()
+        .skip(1)
+        .forEach(address -> notice("listens on " + address + " too"));
   }
 
   private void ready(Serving serving) {
-    List<NbdUri> addresses = serving.addresses();
-    addresses.stream().skip(1).forEach(address -> notice("listens on " + address + " too"));
-    PrintWriter err = spec.commandLine().getErr();
-    notices.forEach(notice -> err.println(Failures.oneLine("jpcache: " + notice)));
-    err.flush();
     PrintWriter out = spec.commandLine().getOut();
-    out.println("READY " + addresses.getFirst() + " size=" + serving.sizeBytes());
+    out.println("READY " + serving.addresses().getFirst() + " size=" + serving.sizeBytes());
     String failure = StandardOutput.failure(out);
     if (failure != null) {
+      PrintWriter err = spec.commandLine().getErr();
       err.println("jpcache: " + failure + ": serves, though nobody is told READY");
       err.flush();
     }

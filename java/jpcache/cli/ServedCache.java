@@ -31,6 +31,7 @@ final class ServedCache implements AutoCloseable {
   private final Cache cache;
   private final MaintenanceThread maintenance;
   private @Nullable Prefault prefault;
+  private Runnable relabel = () -> {};
   private String description;
   private boolean readOnly;
   private boolean writeBackOnStop;
@@ -42,10 +43,13 @@ final class ServedCache implements AutoCloseable {
     this.backing = backing;
     this.cache = cache;
     this.description = "jpcache of " + backing.name();
-    maintenance = MaintenanceThread.start(cache);
+    maintenance = MaintenanceThread.of(cache);
   }
 
-  /** Opens the cache. Takes region and backing device over, also when it fails. */
+  /**
+   * Opens the cache; neither device is written until {@link #begin}, but for what a replay has to
+   * repair in the cache. Takes region and backing device over, also when it fails.
+   */
   static ServedCache open(PmemRegion region, BackingDevice backing, CacheOptions options) {
     try {
       return new ServedCache(
@@ -87,6 +91,12 @@ final class ServedCache implements AutoCloseable {
     return this;
   }
 
+  /** What makes the cache its backing device's ({@link BackingLabel#check}). */
+  ServedCache withRelabelling(Runnable writesLabel) {
+    relabel = writesLabel;
+    return this;
+  }
+
   /** The cache under a name that clients ask for. */
   Export export(String name) {
     return new Export(name, description, cache, readOnly);
@@ -111,6 +121,12 @@ final class ServedCache implements AutoCloseable {
 
   long sizeBytes() {
     return cache.sizeBytes();
+  }
+
+  /** Nothing else can fail any more: the cache becomes this device's, and write-back begins. */
+  void begin() {
+    relabel.run();
+    maintenance.begin();
   }
 
   /** Clients can connect: what is not needed for that begins. */

@@ -25,6 +25,7 @@ final class Serving implements AutoCloseable {
   private final Map<String, ServedCache> caches;
   private final Set<ServedCache> distinct;
   private final NbdServer server;
+  private boolean begun;
 
   private Serving(Map<String, ServedCache> caches, NbdServer server) {
     this.caches = caches;
@@ -33,13 +34,12 @@ final class Serving implements AutoCloseable {
   }
 
   /**
-   * Starts to serve; clients can connect when this returns. Takes the caches over, also when it
-   * fails.
+   * Listens; {@link #begin} serves. Takes the caches over, also when it fails.
    *
    * @param caches by the names that clients may ask for
    * @param defaultName whose the empty name is; null: nobody's
    */
-  static Serving start(
+  static Serving open(
       NbdServerOptions options, Map<String, ServedCache> caches, @Nullable String defaultName) {
     Map<String, ServedCache> served = new LinkedHashMap<>(caches);
     try {
@@ -49,14 +49,17 @@ final class Serving implements AutoCloseable {
                   .map(entry -> entry.getValue().export(entry.getKey()))
                   .toList(),
               defaultName);
-      return new Serving(served, NbdServer.start(options, exports));
+      return new Serving(served, NbdServer.open(options, exports));
     } catch (Throwable e) {
       new LinkedHashSet<>(served.values()).forEach(ServedCache::abandon);
       throw e;
     }
   }
 
-  /** One cache under one or more names, of which the first is also the default. */
+  /**
+   * Starts to serve one cache under one or more names, of which the first is also the default;
+   * clients can connect when this returns.
+   */
   static Serving start(
       PmemRegion region,
       BackingDevice backing,
@@ -64,7 +67,19 @@ final class Serving implements AutoCloseable {
       NbdServerOptions serverOptions,
       Set<String> names) {
     ServedCache cache = ServedCache.open(region, backing, cacheOptions);
-    return start(serverOptions, underNames(cache, names), names.iterator().next());
+    Serving serving = open(serverOptions, underNames(cache, names), names.iterator().next());
+    serving.begin();
+    return serving;
+  }
+
+  /**
+   * Serves: until now neither clients nor write-back have touched the devices, and whatever else
+   * the server needs could fail without a trace on them.
+   */
+  void begin() {
+    distinct.forEach(ServedCache::begin);
+    server.begin();
+    begun = true;
   }
 
   /** The same cache under each of these names. */
@@ -153,6 +168,10 @@ final class Serving implements AutoCloseable {
   public void close() {
     distinct.forEach(ServedCache::stopWaiting);
     boolean answered = server.stop();
+    if (!begun) {
+      distinct.forEach(ServedCache::abandon);
+      return;
+    }
     distinct.forEach(cache -> cache.stopMaintenance(answered));
     distinct.forEach(ServedCache::close);
   }

@@ -41,6 +41,7 @@ public final class NbdServer implements AutoCloseable {
   // The accepting thread's.
   private final Shortage shortage = new Shortage();
   private long accepted;
+  private boolean begun;
 
   private NbdServer(ServerState state, List<ListenSocket> listeners) {
     this.state = state;
@@ -65,6 +66,17 @@ public final class NbdServer implements AutoCloseable {
    * @throws UserException if an address cannot be listened on: then none is
    */
   public static NbdServer start(NbdServerOptions options, Exports exports) {
+    NbdServer server = open(options, exports);
+    server.begin();
+    return server;
+  }
+
+  /**
+   * Listens on all addresses of {@code options}. Clients that come wait until {@link #begin}.
+   *
+   * @throws UserException if an address cannot be listened on: then none is
+   */
+  public static NbdServer open(NbdServerOptions options, Exports exports) {
     ServerState state = new ServerState(exports, options);
     List<ListenSocket> listeners = new ArrayList<>();
     try {
@@ -75,13 +87,17 @@ public final class NbdServer implements AutoCloseable {
       for (NbdUri address : listening.addresses()) {
         listeners.add(ListenSocket.open(address, listening));
       }
-      NbdServer server = new NbdServer(state, List.copyOf(listeners));
-      server.acceptor.start();
-      return server;
+      return new NbdServer(state, List.copyOf(listeners));
     } catch (RuntimeException | Error e) {
       listeners.forEach(ListenSocket::close);
       throw e;
     }
+  }
+
+  /** Takes up clients. */
+  public synchronized void begin() {
+    acceptor.start();
+    begun = true;
   }
 
   /** Where it listens, with the ports that the system chose. */
@@ -115,6 +131,9 @@ public final class NbdServer implements AutoCloseable {
           stopAccepting.raise();
         }
         acceptor.join();
+        if (!begun) {
+          listeners.forEach(ListenSocket::close); // which otherwise the acceptor does
+        }
         stopAccepting.close();
         stopped = true;
       }

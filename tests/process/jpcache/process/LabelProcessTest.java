@@ -5,16 +5,26 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.RandomAccessFile;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import jpcache.Golden;
 import jpcache.Sha256;
+import jpcache.nbd.NbdClient;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A cache is served in front of the device that it was made for, and of no other unasked. */
 class LabelProcessTest {
@@ -62,6 +72,62 @@ class LabelProcessTest {
     assertTrue(serve(other, "--force").contains("labelled for " + other.backing()));
     assertFalse(serve(other).contains("label"), "it belongs to that one now");
     Jpcache.run(media.serveCommand()).failedSaying(other.backing().toString());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--control /nowhere/x",
+        "--metrics 0.0.0.0:1",
+        "--listen nbd+unix:///?socket=/nowhere/s",
+        "--listen nbd+unix:///?socket=TAKEN"
+      })
+  void aForcedServerThatCannotStartLeavesTheLabelAndTheDeviceAsTheyAre(String option)
+      throws IOException {
+    byte[] data = new byte[1 << 20];
+    Arrays.fill(data, (byte) 7);
+    try (Server server = Server.start(media.serveOptions());
+        NbdClient client = NbdClient.unix(media.socket())) {
+      client.go("");
+      client.write(0, data);
+      assertEquals(0, server.terminate(), server::stderr);
+    }
+    String before = dump();
+    Media other = before(disk.resolve("other")).withBacking(BACKING_BYTES);
+    String untouched = Sha256.of(other.backing());
+    Path taken = shm.resolve("taken");
+    try (var listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+      listener.bind(UnixDomainSocketAddress.of(taken));
+      List<String> command = new ArrayList<>(List.of(other.serveCommand()));
+      command.addAll(List.of("--force", "--dirty-age", "0"));
+      command.addAll(List.of(option.replace("TAKEN", taken.toString()).split(" ")));
+      Jpcache.run(command.toArray(String[]::new)).failedSaying();
+    }
+    assertEquals(before, dump());
+    assertEquals(untouched, Sha256.of(other.backing()), "nothing was written back");
+    Jpcache.run(other.serveCommand()).failedSaying(media.backing().toString());
+    serve(media, "--writeback-on-stop");
+    assertEquals(-1, Arrays.mismatch(data, head(media.backing(), data.length)));
+  }
+
+  private static byte[] head(Path file, int bytes) throws IOException {
+    try (InputStream in = Files.newInputStream(file)) {
+      return in.readNBytes(bytes);
+    }
+  }
+
+  @Test
+  void aForcedServerThatRefusesWhatItReplaysLabelsNothing() throws IOException {
+    Golden.Copy copy = Golden.named("dirty-crash").unpack(shm);
+    try (var file = new RandomAccessFile(copy.backing().toFile(), "rw")) {
+      file.setLength(1 << 20); // less than the dirty data needs
+    }
+    media = new Media(copy.cache(), copy.backing(), media.socket());
+    List<String> command = new ArrayList<>(List.of(media.serveCommand()));
+    command.add("--force");
+    String before = dump();
+    Jpcache.run(command.toArray(String[]::new)).failedSaying("1048576");
+    assertEquals(before, dump());
   }
 
   @Test

@@ -68,7 +68,7 @@ class BackingLabelTest {
   }
 
   private void check(Path path, boolean force) {
-    labelOf(path).check(region, force, notices::add);
+    labelOf(path).check(region, force, notices::add).run();
   }
 
   private String refused(Path path) {
@@ -96,6 +96,18 @@ class BackingLabelTest {
     notices.clear();
     check(device, false);
     assertEquals(List.of(), notices, "it belongs to the device as it is now");
+  }
+
+  @Test
+  void aForcedCheckWritesNothingYet() throws IOException {
+    Path other = file("other", 8 * MIB);
+    Runnable relabel = labelOf(other).check(region, true, notices::add);
+    check(device, false);
+    assertEquals(List.of(), notices, "it is the old device's still");
+    relabel.run();
+    assertTrue(notices.getLast().startsWith("memory: labelled for " + other), notices::toString);
+    check(other, false);
+    assertTrue(refused(device).startsWith("memory: belongs to " + other), () -> refused(device));
   }
 
   @Test
