@@ -188,6 +188,11 @@ final class ListenOptions {
         .withSocketOwner(socketOwner);
   }
 
+  /** Whether a service manager has passed sockets. */
+  static boolean activated() {
+    return !inherited().isEmpty();
+  }
+
   private static List<InheritedSocket> inherited() {
     return InheritedSocket.of(System.getenv(), ProcessHandle.current().pid());
   }

@@ -54,12 +54,9 @@ final class ServeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    boolean demonstrate =
-        exported.cache == null && exported.backing == null && listen.listen.isEmpty();
-    boolean half = exported.cache == null || exported.backing == null;
-    if (config == null && half && !demonstrate) {
-      throw new ParameterException(
-          spec.commandLine(), "--cache and --backing are both needed (or neither)");
+    boolean demonstrate = config == null && (exported.cache == null || exported.backing == null);
+    if (demonstrate) {
+      requireNothingMeantForACache();
     }
     try (StopSignal stop = new StopSignal()) {
       if (config != null) {
@@ -76,13 +73,45 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   private void requireNothingBesideConfig(Path file) {
-    for (OptionSpec option : spec.commandLine().getParseResult().matchedOptions()) {
-      if (!option.longestName().equals("--config") && !option.inherited()) {
+    for (OptionSpec option : given()) {
+      if (!option.longestName().equals("--config")) {
         throw new ParameterException(
             spec.commandLine(),
             option.longestName() + " and --config: write it into " + file + " instead");
       }
     }
+  }
+
+  /** Whoever has lost --cache on the way must not serve a throwaway disk in its place. */
+  private void requireNothingMeantForACache() {
+    List<OptionSpec> given = given();
+    boolean activated = ListenOptions.activated();
+    if (given.isEmpty() && !activated) {
+      return;
+    }
+    List<String> missing = new ArrayList<>();
+    if (exported.cache == null) {
+      missing.add("--cache PATH");
+    }
+    if (exported.backing == null) {
+      missing.add("--backing DEV");
+    }
+    throw new ParameterException(
+        spec.commandLine(),
+        String.join(" and ", missing)
+            + (missing.size() == 1 ? " is" : " are")
+            + " missing: "
+            + (given.isEmpty()
+                ? "sockets of systemd's say"
+                : given.getFirst().longestName() + " says")
+            + " that a cache is to be served; without any of that serve is a demonstration");
+  }
+
+  /** What stands on the command line, but for what every command has. */
+  private List<OptionSpec> given() {
+    return spec.commandLine().getParseResult().matchedOptions().stream()
+        .filter(option -> !option.inherited())
+        .toList();
   }
 
   private ServePlan commandLine() {

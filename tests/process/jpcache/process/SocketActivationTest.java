@@ -51,12 +51,17 @@ class SocketActivationTest {
   }
 
   private ProcessBuilder activate(String type, String... options) {
+    List<String> all = new ArrayList<>(List.of("--cache", media.cache().toString()));
+    all.addAll(List.of("--backing", media.backing().toString()));
+    all.addAll(List.of(options));
+    return activateWithoutMedia(type, all);
+  }
+
+  private ProcessBuilder activateWithoutMedia(String type, List<String> options) {
     List<String> command =
         new ArrayList<>(List.of("perl", "-e", MANAGER, media.socket().toString(), type));
     command.addAll(List.of(Jpcache.launcher(), "serve"));
-    command.addAll(List.of("--cache", media.cache().toString()));
-    command.addAll(List.of("--backing", media.backing().toString()));
-    command.addAll(List.of(options));
+    command.addAll(options);
     ProcessBuilder builder = new ProcessBuilder(command);
     builder.environment().put("XDG_RUNTIME_DIR", shm.toString());
     return builder;
@@ -87,6 +92,16 @@ class SocketActivationTest {
         NbdClient two = NbdClient.unix(own)) {
       assertEquals(one.go("").sizeBytes(), two.go("").sizeBytes());
     }
+  }
+
+  @Test
+  void aUnitWhoseOptionsAreLostServesNoThrowawayDiskOnTheManagersSocket() {
+    Jpcache.Result result = Jpcache.finish(activateWithoutMedia("stream", List.of()));
+    assertEquals(2, result.exit(), result::toString);
+    assertTrue(
+        result.err().contains("--cache PATH and --backing DEV are missing: sockets of systemd's"),
+        result::toString);
+    assertEquals("", result.out());
   }
 
   @Test

@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
 /** A value that is wrong whatever the devices: one line with its option, and exit code 2. */
@@ -57,6 +59,36 @@ class WrongUsageTest {
     assertEquals(2, Main.run(line, "serve", "--listen", address.replace('_', ' ')), err::toString);
     assertTrue(err.toString().contains("'--listen' "), err::toString);
     assertTrue(err.toString().contains(complaint), err::toString);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "--force",
+        "--create 1G",
+        "--metrics 1",
+        "--control /nowhere/c",
+        "--export v",
+        "--mode write-through",
+        "--data-crc",
+        "--dirty-age 1",
+        "--read-only",
+        "--listen nbd://127.0.0.1:0/",
+        "--socket-mode 660",
+      })
+  @Timeout(value = 30, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  void anOptionOfServeWithoutACacheThatItIsFor(String option) {
+    String name = option.split(" ", -1)[0];
+    assertWrong(
+        "serve " + option,
+        "--cache PATH and --backing DEV are missing",
+        ": " + name + " says that a cache is to be served");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"--cache c, --backing DEV", "--backing b, --cache PATH"})
+  void halfOfWhatServeNeeds(String option, String missing) {
+    assertWrong("serve " + option, missing, " is missing: ");
   }
 
   @ParameterizedTest
