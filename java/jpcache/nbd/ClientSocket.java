@@ -17,9 +17,13 @@ final class ClientSocket implements Transport {
   private final Wakeup wakeup;
   private final long polls;
 
+  /** Asked for while it is there: of a connection that was reset the kernel tells nothing. */
+  private final String peer;
+
   /** Takes the descriptor over, also when this fails. */
   ClientSocket(int fd) {
     this.fd = fd;
+    peer = SocketAddress.ofPeer(fd);
     long allocated = 0;
     try {
       allocated = NativeMemory.allocate(NATIVE_BYTES);
@@ -78,7 +82,7 @@ final class ClientSocket implements Transport {
 
   @Override
   public String peer() {
-    return SocketAddress.ofPeer(fd);
+    return peer;
   }
 
   @Override

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.DataOutputStream;
 import java.io.IOException;
+import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -87,6 +89,31 @@ class NbdTlsTest {
       assertEquals(1, log.lines().size(), () -> log.lines().toString());
       String line = log.lines().getFirst();
       assertTrue(line.matches("WARNING .+ came without TLS, which it must use here"), line);
+    }
+  }
+
+  @Test
+  void whoCameWithoutTlsIsToldByItsAddressThoughItHasGone() throws IOException {
+    try (ServedMemory served = serve(TlsPolicy.REQUIRED);
+        LogLines log = LogLines.of("jpcache.nbd")) {
+      NbdUri address = served.server.addresses().get(1);
+      int port;
+      try (Socket plain = new Socket(address.host(), address.port())) {
+        port = plain.getLocalPort();
+        byte[] request = NbdClient.infoRequest("");
+        var out = new DataOutputStream(plain.getOutputStream());
+        out.writeInt(1); // client flags: fixed newstyle
+        out.writeLong(0x49484156454f5054L);
+        out.writeInt(NbdClient.OPT_GO);
+        out.writeInt(request.length);
+        out.write(request);
+        out.flush();
+        plain.getInputStream().readNBytes(18 + 20); // the greeting, and the refusal's head
+        plain.setSoLinger(true, 0); // reset, as by a client that closes with bytes unread
+      }
+      ServedMemory.eventually("the line", () -> !log.lines().isEmpty());
+      String line = log.lines().getFirst();
+      assertTrue(line.startsWith("WARNING 127.0.0.1:" + port + " came without TLS"), line);
     }
   }
 
