@@ -81,11 +81,17 @@ final class NbdMetrics {
 
   private final List<Requests> kinds =
       List.of(reads, writes, flushes, trims, zeroes, prefetches, statuses);
+  private final LongAdder refusedConnections = new LongAdder();
   private final Counters<Event> counters = new Counters<>(Event.class);
 
   /** One connection's counts. */
   Counters.Stripe<Event> open() {
     return counters.open();
+  }
+
+  /** One was beyond the limit. */
+  void refusedConnection() {
+    refusedConnections.increment();
   }
 
   /** The requests that a connection answers together. The connection's thread's own. */
@@ -138,6 +144,11 @@ final class NbdMetrics {
         "",
         "Clients that came as far as to use an export.",
         () -> counters.sum(Event.CONNECTIONS));
+    registry.counter(
+        "jpcache_nbd_connections_refused_total",
+        "",
+        "Connections that were closed at once, being beyond --max-connections.",
+        refusedConnections::sum);
     registry.counter(
         "jpcache_nbd_refused_total",
         "",

@@ -24,6 +24,9 @@ public final class NbdServer implements AutoCloseable {
   /** When descriptors or memory run out, accepting pauses for so long. */
   private static final int EXHAUSTED_PAUSE_MS = 100;
 
+  /** A client that comes and goes at the limit of connections does not fill the log. */
+  private static final long FULL_QUIET_NANOS = 1_000_000_000;
+
   private static final int READY_EVENTS = 6;
   private static final int EVENTS = 4;
 
@@ -41,6 +44,8 @@ public final class NbdServer implements AutoCloseable {
   // The accepting thread's.
   private final Shortage shortage = new Shortage();
   private long accepted;
+  private boolean toldFull;
+  private long fullQuietUntilNanos = System.nanoTime();
   private boolean begun;
 
   private NbdServer(ServerState state, List<ListenSocket> listeners) {
@@ -191,6 +196,22 @@ public final class NbdServer implements AutoCloseable {
     NativeMemory.hostShort(poll + EVENTS, (short) Sockets.POLLIN);
   }
 
+  /** Told once until there is room again: who is turned away sees nothing but the end. */
+  private void refuseBeyondLimit(int fd) {
+    state.metrics().refusedConnection();
+    long now = System.nanoTime();
+    if (!toldFull && now - fullQuietUntilNanos >= 0) {
+      toldFull = true;
+      fullQuietUntilNanos = now + FULL_QUIET_NANOS;
+      LOG.log(
+          Level.WARNING,
+          "refused {0}: {1} connections are the limit; --max-connections allows more",
+          SocketAddress.ofPeer(fd),
+          Integer.toString(state.options().maxConnections()));
+    }
+    Posix.close(fd);
+  }
+
   /** Takes one connection; false if the process or the system has run out of something. */
   private boolean accept(ListenSocket listener) {
     int fd = Sockets.accept(listener.fd());
@@ -204,10 +225,10 @@ public final class NbdServer implements AutoCloseable {
       return true; // the client left again, or the network has an opinion: not the server's matter
     }
     if (connections.size() >= state.options().maxConnections()) {
-      Posix.close(fd);
-      LOG.log(Level.DEBUG, "refused a connection: {0} are the limit", connections.size());
+      refuseBeyondLimit(fd);
       return true;
     }
+    toldFull = false;
     try {
       accepted++;
       Connection connection =

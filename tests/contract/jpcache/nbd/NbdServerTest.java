@@ -11,10 +11,13 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import jpcache.base.Errno;
 import jpcache.block.MemoryBlockDevice;
+import jpcache.metrics.Registry;
 import jpcache.nbd.NbdClient.Reply;
+import jpcache.support.LogLines;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -288,6 +291,33 @@ class NbdServerTest {
         third.go("");
       }
       second.read(0, 512);
+    }
+  }
+
+  @Test
+  void saysOnceThatItIsFullWhomItRefusesAndCountsAll() throws IOException {
+    try (LogLines log = LogLines.of("jpcache.nbd");
+        ServedMemory served =
+            ServedMemory.start(new MemoryBlockDevice(MIB), o -> o.withMaxConnections(1));
+        NbdClient first = served.unix()) {
+      Registry registry = new Registry();
+      served.server.register(registry);
+      first.go("");
+      for (int i = 0; i < 3; i++) {
+        try (NbdClient refused = served.tcp()) {
+          assertTrue(refused.closedByServer());
+        }
+      }
+      assertEquals(1, log.lines().size(), () -> log.lines().toString());
+      assertTrue(
+          log.lines()
+              .getFirst()
+              .matches(
+                  "WARNING refused 127\\.0\\.0\\.1:\\d+: 1 connections are the limit;"
+                      + " --max-connections allows more"),
+          () -> log.lines().toString());
+      Map<String, Long> values = registry.snapshot();
+      assertEquals(3, values.get("jpcache_nbd_connections_refused_total"));
     }
   }
 
