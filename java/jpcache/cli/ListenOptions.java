@@ -75,7 +75,8 @@ final class ListenOptions {
       converter = Address.class,
       description =
           "nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH, or the same with nbds where"
-              + " clients must use TLS; may be given several times. Default:"
+              + " clients must use TLS; may be given several times. A NAME is one more name of the"
+              + " export, on every address. Default:"
               + " nbd://127.0.0.1:10809/, or the sockets that systemd passes.")
   List<NbdUri> listen = List.of();
 

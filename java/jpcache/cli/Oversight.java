@@ -213,7 +213,7 @@ final class Oversight implements AutoCloseable {
     values.put("pid", Long.toString(ProcessHandle.current().pid()));
     values.put(
         StatusReport.LISTEN,
-        serving.addresses().stream().map(NbdUri::toString).collect(joining(" ")));
+        serving.addresses(export).stream().map(NbdUri::toString).collect(joining(" ")));
     values.put("durability", cache.cache().durability().toString().toLowerCase(Locale.ROOT));
     values.put("read_only", cache.readOnly() ? "on" : "off");
     StatusReport.addKernelStatus(values, cache.cache().status());

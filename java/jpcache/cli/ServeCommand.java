@@ -160,7 +160,7 @@ final class ServeCommand implements Callable<Integer> {
         Oversight watched =
             Oversight.start(
                 serving, stop, plan.oversight(), plan.listening().insecure(), this::notice)) {
-      tellHeld(serving);
+      tellHeld();
       serving.begin();
       served.run();
       ready(serving);
@@ -190,18 +190,21 @@ final class ServeCommand implements Callable<Integer> {
   }
 
   /** From now on notices are told at once. */
-  private void tellHeld(Serving serving) {
+  private void tellHeld() {
     List<String> notices = held == null ? List.of() : held;
     held = null;
     notices.forEach(this::notice);
-    serving.addresses().stream()
-        .skip(1)
-        .forEach(address -> notice("listens on " + address + " too"));
   }
 
   private void ready(Serving serving) {
+    List<NbdUri> addresses = serving.addresses();
+    StringBuilder lines = new StringBuilder();
+    lines.append("READY ").append(addresses.getFirst());
+    lines.append(" size=").append(serving.sizeBytes()).append('\n');
+    addresses.stream().skip(1).forEach(it -> lines.append("ALSO ").append(it).append('\n'));
     PrintWriter out = spec.commandLine().getOut();
-    out.println("READY " + serving.addresses().getFirst() + " size=" + serving.sizeBytes());
+    out.print(lines); // at once: who has READY need not wait for the rest, nor be there to read it
+    out.flush();
     String failure = StandardOutput.failure(out);
     if (failure != null) {
       PrintWriter err = spec.commandLine().getErr();

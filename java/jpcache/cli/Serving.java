@@ -97,9 +97,19 @@ final class Serving implements AutoCloseable {
     return names;
   }
 
-  /** Where it listens, with the ports that the system chose. */
+  /** Where clients reach the first export: each address under a name that it was given for it. */
   List<NbdUri> addresses() {
-    return server.addresses();
+    return addresses(caches.keySet().iterator().next());
+  }
+
+  /**
+   * Where clients reach an export, with the ports that the system chose. All names are served on
+   * all addresses; one that was named with its address is what clients there were meant to use.
+   */
+  List<NbdUri> addresses(String export) {
+    return server.addresses().stream()
+        .map(address -> address.exportName().isEmpty() ? address.withExport(export) : address)
+        .toList();
   }
 
   /** The caches by the names that clients ask for; a cache may have several. */

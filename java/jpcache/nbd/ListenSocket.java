@@ -41,7 +41,7 @@ final class ListenSocket implements AutoCloseable {
 
   private ListenSocket(int fd, NbdUri address, Tls tls, @Nullable Object inode) {
     this.fd = fd;
-    this.address = address.withExport("").withTls(tls.policy() == TlsPolicy.REQUIRED);
+    this.address = address.withTls(tls.policy() == TlsPolicy.REQUIRED);
     this.tls = tls;
     this.inode = inode;
   }
@@ -65,7 +65,7 @@ final class ListenSocket implements AutoCloseable {
     return fd;
   }
 
-  /** Where it listens, with the port that the system chose. */
+  /** Where it listens, with the port that the system chose and the export that was named. */
   NbdUri address() {
     return address;
   }
@@ -126,7 +126,8 @@ final class ListenSocket implements AutoCloseable {
       Posix.close(fd);
       throw cannot(uri, whyNot(error));
     }
-    return new ListenSocket(fd, NbdUri.tcp(uri.host(), address.port(), ""), tls, null);
+    return new ListenSocket(
+        fd, NbdUri.tcp(uri.host(), address.port(), uri.exportName()), tls, null);
   }
 
   /** What is set on a listening socket holds for the connections that it accepts, too. */
@@ -177,7 +178,7 @@ final class ListenSocket implements AutoCloseable {
       if (error < 0) {
         throw cannot(uri, whyNot(error));
       }
-      ListenSocket socket = new ListenSocket(fd, NbdUri.unix(path, ""), tls, inode);
+      ListenSocket socket = new ListenSocket(fd, NbdUri.unix(path, uri.exportName()), tls, inode);
       listens = true;
       return socket;
     } catch (IOException e) {

@@ -105,7 +105,7 @@ public final class NbdServer implements AutoCloseable {
     begun = true;
   }
 
-  /** Where it listens, with the ports that the system chose. */
+  /** Where it listens, with the ports that the system chose and the exports that were named. */
   public List<NbdUri> addresses() {
     return listeners.stream().map(ListenSocket::address).toList();
   }

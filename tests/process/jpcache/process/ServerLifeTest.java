@@ -9,6 +9,8 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -50,6 +52,34 @@ class ServerLifeTest {
   void makeMedia() {
     Jpcache.assumeItCanRun();
     media = Media.in(shm, disk).withBacking(BACKING_BYTES).formatted("512M");
+  }
+
+  @Test
+  void readyNamesTheExportThatWasAskedForAndBehindItEveryOtherAddress() throws Exception {
+    String[] options = {
+      "--cache", media.cache().toString(), "--backing", media.backing().toString(),
+      "--listen", "nbd://127.0.0.1:0/foo", "--listen", "nbd://127.0.0.1:0/",
+      "--export", "v", "--control", shm.resolve("c").toString()
+    };
+    try (Server server = Server.start(options)) {
+      assertTrue(server.uri().matches("nbd://127.0.0.1:[1-9]\\d*/foo"), server.uri());
+      while (server.lines().size() < 2) { // they came together; the test's time limit is the end
+        TimeUnit.MILLISECONDS.sleep(1);
+      }
+      String also = server.lines().getLast();
+      assertTrue(also.matches("ALSO nbd://127.0.0.1:[1-9]\\d*/v"), also);
+      String status = Jpcache.run("status", "--control", options[11]).succeeded().out();
+      assertTrue(status.contains(server.uri() + " " + also.substring(5)), status);
+      for (String uri : List.of(server.uri(), also.substring(5))) {
+        URI address = URI.create(uri);
+        for (String name : List.of("foo", "v", "")) {
+          try (NbdClient client =
+              NbdClient.tcp(new InetSocketAddress(address.getHost(), address.getPort()))) {
+            assertEquals(BACKING_BYTES, client.go(name).sizeBytes());
+          }
+        }
+      }
+    }
   }
 
   @Test
