@@ -12,10 +12,17 @@ final class BackingIo {
     }
   }
 
+  private static final class WayWord extends OneWord<BackingOptions.Way> {
+    WayWord() {
+      super(BackingOptions.Way.class);
+    }
+  }
+
   @Option(
       names = "--backing-io",
       paramLabel = "auto|uring|pool",
-      defaultValue = "AUTO",
+      converter = WayWord.class,
+      defaultValue = "auto",
       description =
           "How requests reach the backing device: by io_uring or by a pool of threads; by default"
               + " (auto) by io_uring where that is allowed.")

@@ -114,10 +114,7 @@ final class ConfigFile {
       }
     }
     try {
-      new CommandLine(spec)
-          .setCaseInsensitiveEnumValuesAllowed(true)
-          .setExpandAtFiles(false)
-          .parseArgs(arguments.toArray(new String[0]));
+      new CommandLine(spec).setExpandAtFiles(false).parseArgs(arguments.toArray(new String[0]));
     } catch (ParameterException e) {
       if (e.getArgSpec() instanceof OptionSpec option) {
         throw wrong(table, where, option.longestName().substring(2), reason(e));

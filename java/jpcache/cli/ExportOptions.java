@@ -29,6 +29,12 @@ final class ExportOptions {
     }
   }
 
+  private static final class DurabilityWord extends OneWord<Durability> {
+    DurabilityWord() {
+      super(Durability.class);
+    }
+  }
+
   /** The engine counts milliseconds. */
   private static final class AgeSeconds extends WholeNumber {
     AgeSeconds() {
@@ -75,7 +81,8 @@ final class ExportOptions {
   @Option(
       names = "--durability",
       paramLabel = "ack|flush",
-      defaultValue = "ACK",
+      converter = DurabilityWord.class,
+      defaultValue = "ack",
       description =
           "When a write is durable: when it is answered (ack, the default), or after FLUSH, with"
               + " FUA or after a second (flush, as the kernel does).")

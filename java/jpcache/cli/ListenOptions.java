@@ -52,6 +52,18 @@ final class ListenOptions {
     }
   }
 
+  private static final class Policy extends OneWord<TlsPolicy> {
+    Policy() {
+      super(TlsPolicy.class);
+    }
+  }
+
+  private static final class Certificates extends OneWord<ClientCertificates> {
+    Certificates() {
+      super(ClientCertificates.class);
+    }
+  }
+
   private static final class Connections extends WholeNumber {
     Connections() {
       super(1, Integer.MAX_VALUE);
@@ -103,6 +115,7 @@ final class ListenOptions {
   @Option(
       names = "--tls",
       paramLabel = "off|on|required",
+      converter = Policy.class,
       description =
           "Whether clients may (on) or must (required) use TLS on addresses of nbd:// and on"
               + " sockets that systemd passes; by default required if there are certificates or"
@@ -126,7 +139,8 @@ final class ListenOptions {
   @Option(
       names = "--tls-clients",
       paramLabel = "ignored|optional|required",
-      defaultValue = "IGNORED",
+      converter = Certificates.class,
+      defaultValue = "ignored",
       description =
           "Whether clients without a pre-shared key may (optional) or must (required) have a"
               + " certificate that ca-cert.pem signed; by default they are not asked for one.")

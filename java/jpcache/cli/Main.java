@@ -107,9 +107,7 @@ public final class Main implements Callable<Integer> {
     CommandLine line = new CommandLine(root);
     commands.forEach(line::addSubcommand);
     Failures failures = new Failures(() -> root.verbose);
-    return line.setCaseInsensitiveEnumValuesAllowed(true)
-        .setParameterExceptionHandler(failures)
-        .setExecutionExceptionHandler(failures);
+    return line.setParameterExceptionHandler(failures).setExecutionExceptionHandler(failures);
   }
 
   /** Runs a command line and tells of its failure, whatever it is; returns the exit code. */

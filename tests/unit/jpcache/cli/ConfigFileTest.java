@@ -110,7 +110,7 @@ class ConfigFileTest {
         "socket-mode = '999' | :1: socket-mode = \"999\": 999: not 0 to 777",
         "socket-owner = 'no-such-user-here' |"
             + " :1: socket-owner = \"no-such-user-here\": no-such-user-here: there is no such user",
-        "tls = 'maybe' | :1: tls = \"maybe\": expected one of",
+        "tls = 'maybe' | :1: tls = \"maybe\": maybe: not off, on or required",
         "tls = 'required' | : TLS needs keys",
         "control = 5 | :1: control = 5: must be a string",
         "tls-psk = 5 | :1: tls-psk = 5: must be a string",
@@ -135,7 +135,7 @@ class ConfigFileTest {
         "dirty-age = 'x' | :4: [export.one] dirty-age = \"x\": x: not a whole number, 0 to",
         "dirty-percent = 101 | :4: [export.one] dirty-percent = 101: 101: not a whole number",
         "create = '5X' | :4: [export.one] create = \"5X\": ",
-        "durability = 'never' | :4: [export.one] durability = \"never\": expected one of",
+        "durability = 'never' | :4: [export.one] durability = \"never\": never: not ack or flush",
         "read-only = 1 | :4: [export.one] read-only = 1: must be true or false",
         "description = 5 | :4: [export.one] description = 5: must be a string",
         "description = {a = 1} | :4: [export.one] description = {...}: must be a string",

@@ -43,6 +43,11 @@ class WrongUsageTest {
         "--create, 17T, 17T: a cache has at most 16 TiB",
         "--create, 100M, 100M: a cache has at least 512 MiB",
         "--cache, '', the path is empty",
+        "--durability, none, none: not ack or flush",
+        "--backing-io, x, \"x: not auto, uring or pool\"",
+        "--tls, x, \"x: not off, on or required\"",
+        "--tls-clients, x, \"x: not ignored, optional or required\"",
+        "--pmem, x, \"x: not ffm, jni or jna\"",
       })
   void anOptionOfServe(String option, String value, String complaint) {
     assertWrong("serve --cache c --backing b " + option + " " + value, option, "': " + complaint);
