@@ -70,7 +70,7 @@ final class CacheSettings {
     }
     if (dataCrc && !info.dataCrc()) {
       throw new UserException(
-          "--data-crc: the cache " + cache + " was made without; data crc is chosen by format");
+          "--data-crc: the cache " + cache + " has data crc off, as format was told; leave it out");
     }
   }
 }

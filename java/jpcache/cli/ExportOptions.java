@@ -211,9 +211,9 @@ final class ExportOptions {
     if (createBytes != null && createBytes != region.sizeBytes()) {
       long sizeBytes = region.sizeBytes();
       region.close();
-      throw new WrongUsage(
+      throw new UserException(
           String.format(
-              "--create %s: the cache %s exists with %s",
+              "--create %s: the cache %s has %s",
               Sizes.format(createBytes), path, Sizes.format(sizeBytes)));
     }
     return region;

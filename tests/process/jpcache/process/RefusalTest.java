@@ -16,6 +16,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What cannot be served is refused in one line that names it, with exit code 1. */
@@ -121,11 +122,23 @@ class RefusalTest {
         Golden.named("dirty-crash").expect().backingSha256(), full.viewSha256(shm), "forced");
   }
 
-  @Test
-  void anOptionThatContradictsTheCacheWithBothValues() {
+  @ParameterizedTest
+  @CsvSource({
+    "--mode write-through, --mode write-through, has mode write-back",
+    "--data-crc, --data-crc, has data crc off",
+    "--create 1G, --create 1 GiB, has 512 MiB",
+  })
+  void anOptionThatContradictsTheCacheWithBothValues(String option, String asked, String is) {
     media.withBacking(BACKING_BYTES).formatted("512M");
-    Jpcache.run(with(media.serveCommand(), "--mode", "write-through"))
-        .failedSaying("write-back", "write-through");
+    Jpcache.run(with(media.serveCommand(), option.split(" ", -1)))
+        .failedSaying(asked + ": the cache " + media.cache() + " " + is);
+  }
+
+  @Test
+  void aSizeThatContradictsTheFileThatIsToBeFormatted() {
+    media.formatted("512M");
+    Jpcache.run("format", "--cache", media.cache().toString(), "--size", "1G", "--force")
+        .failedSaying("--size 1 GiB: " + media.cache() + " exists with 512 MiB");
   }
 
   @Test
