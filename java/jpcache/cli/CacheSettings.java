@@ -1,5 +1,6 @@
 package jpcache.cli;
 
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.stream.Collectors;
@@ -28,14 +29,20 @@ final class CacheSettings {
   private static final String MODES =
       Arrays.stream(CacheMode.values()).map(CacheMode::toString).collect(Collectors.joining(", "));
 
-  /** What the user of a mode should know; null if there is nothing. */
-  static @Nullable String kernelNotice(String cache, CacheMode mode) {
+  /**
+   * What the user of a mode should know; null if there is nothing.
+   *
+   * @param server the options by which commands reach the server of the cache
+   */
+  static @Nullable String kernelNotice(String cache, CacheMode mode, String server) {
     return mode == CacheMode.WRITE_BACK
         ? null
         : cache
             + ": the kernel attaches no cache in mode "
             + mode
-            + "; `jpcache set mode write-back` changes back while it is served";
+            + "; `jpcache set mode write-back "
+            + server
+            + "` changes back while it is served";
   }
 
   @Option(names = "--data-crc", description = "Keep a checksum of all cached data.")
@@ -66,6 +73,8 @@ final class CacheSettings {
               + info.mode()
               + "; serve it so, then change it with `jpcache set mode "
               + mode
+              + " "
+              + Shell.option("--cache", Path.of(cache))
               + "`");
     }
     if (dataCrc && !info.dataCrc()) {

@@ -185,10 +185,6 @@ final class ExportOptions {
     try {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       settings.requireAgreement(path, info);
-      String kernelNotice = CacheSettings.kernelNotice(path, info.mode());
-      if (kernelNotice != null) {
-        notice.accept(kernelNotice);
-      }
       return new CheckedCache(region, label.check(region, force, notice));
     } catch (Throwable e) {
       region.close();

@@ -74,7 +74,8 @@ final class FormatCommand implements Callable<Integer> {
     try (PmemRegion region = make(maker, label())) {
       CacheInfo info = CacheMedia.read(region.name(), region.view()).info();
       show(info, region.sizeBytes());
-      String notice = CacheSettings.kernelNotice(cache, info.mode());
+      String notice =
+          CacheSettings.kernelNotice(cache, info.mode(), Shell.option("--cache", Path.of(cache)));
       if (notice != null) {
         spec.commandLine().getErr().println(Failures.oneLine("jpcache: " + notice));
       }

@@ -73,6 +73,7 @@ final class Oversight implements AutoCloseable {
   private final StopSignal stop;
   private final Registry registry = new Registry();
   private final long startNanos = System.nanoTime();
+  private final @Nullable Path ownSocket;
   private final @Nullable MetricsServer metrics;
   private final List<ControlServer> control = new ArrayList<>();
 
@@ -84,12 +85,19 @@ final class Oversight implements AutoCloseable {
       Consumer<String> notice) {
     this.serving = serving;
     this.stop = stop;
+    ownSocket = options.control;
     serving.register(registry);
     registry.gauge("jpcache_uptime_seconds", "", "Since the server started.", this::uptimeSeconds);
     metrics =
         options.metrics == null ? null : MetricsServer.start(options.metrics, insecure, registry);
     try {
       listen(options, notice);
+      for (ServedCache cache : new LinkedHashSet<>(serving.caches().values())) {
+        String kernelNotice = kernelNotice(cache, cache.cache().mode());
+        if (kernelNotice != null) {
+          notice.accept(kernelNotice);
+        }
+      }
     } catch (Throwable e) {
       close();
       throw e;
@@ -129,6 +137,15 @@ final class Oversight implements AutoCloseable {
             e.getMessage() + ": " + cache.cachePath() + " cannot be controlled by its path");
       }
     }
+  }
+
+  private @Nullable String kernelNotice(ServedCache cache, CacheMode mode) {
+    String server =
+        ownSocket == null
+            ? Shell.option("--cache", Path.of(cache.cachePath()))
+            : Shell.option("--control", ownSocket)
+                + (serving.several() ? " --export " + Shell.word(name(cache)) : "");
+    return CacheSettings.kernelNotice(cache.cachePath(), mode, server);
   }
 
   /** The first name that clients know a cache by. */
@@ -262,7 +279,7 @@ final class Oversight implements AutoCloseable {
                 + " is in force, but dirty data remains: backing "
                 + cache.backingPath());
     List<String> lines = new ArrayList<>(begun.lines());
-    String notice = CacheSettings.kernelNotice(cache.cachePath(), mode);
+    String notice = kernelNotice(cache, mode);
     if (notice != null) {
       lines.add(SetCommand.NOTICE + notice);
     }

@@ -153,7 +153,9 @@ class ControlProcessTest {
       client.write(0, block(1));
       Jpcache.Result changed = ask("set", "mode", "write-through").succeeded();
       assertTrue(changed.err().contains("the kernel"), changed::toString);
-      assertTrue(changed.err().contains("set mode write-back"), changed::toString);
+      paste(changed.err()).succeeded();
+      assertEquals("write-back", value(ask("status"), "mode"));
+      ask("set", "mode", "write-through").succeeded();
       assertEquals(1, backingByte(0), "drained");
       client.write(4096, block(2));
       assertEquals(2, backingByte(4096), "through");
@@ -293,6 +295,42 @@ class ControlProcessTest {
     Jpcache.Result result = Jpcache.finish(command("status"));
     assertEquals(2, result.exit(), result::toString);
     assertTrue(result.err().contains("--cache"), result::toString);
+  }
+
+  /** Runs the command that a message names, as a user does who copies it. */
+  private Jpcache.Result paste(String message) {
+    Matcher hint = Pattern.compile("`jpcache (set .*)`").matcher(message);
+    assertTrue(hint.find(), message);
+    ProcessBuilder shell =
+        new ProcessBuilder("sh", "-c", "exec " + Jpcache.launcher() + " " + hint.group(1));
+    shell.environment().put("XDG_RUNTIME_DIR", shm.toString());
+    return Jpcache.finish(shell);
+  }
+
+  @Test
+  void theHintHowToChangeAModeBackWorksAsItStands() throws IOException {
+    Path place = Files.createDirectory(shm.resolve("it's here"));
+    media = new Media(place.resolve("cache"), media.backing(), media.socket());
+    media.formatted("512M", "--mode", "write-through");
+    try (Server server = serve()) {
+      paste(server.stderr()).succeeded();
+      assertEquals("write-back", value(ask("status").succeeded(), "mode"));
+      ask("set", "mode", "write-through").succeeded();
+    }
+    String control = place.resolve("control").toString();
+    try (Server server = serve("--control", control)) {
+      paste(server.stderr()).succeeded();
+      Jpcache.Result status = Jpcache.finish(command("status", "--control", control)).succeeded();
+      assertEquals("write-back", value(status, "mode"));
+      Jpcache.run("set", "mode", "write-through", "--control", control).succeeded();
+    }
+    List<String> other = new ArrayList<>(List.of(media.serveOptions("--mode", "write-around")));
+    other.addFirst("serve");
+    Jpcache.Result refused = Jpcache.run(other.toArray(String[]::new));
+    try (Server server = serve()) {
+      paste(refused.err()).succeeded();
+      assertEquals("write-around", value(ask("status").succeeded(), "mode"));
+    }
   }
 
   @Test
