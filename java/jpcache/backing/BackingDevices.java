@@ -113,7 +113,7 @@ public final class BackingDevices {
         && status.blockDevice()
         && KernelUsers.readOnlyDevice(status.deviceNumber())) {
       // Linux may open it for writing all the same, and then fail each write.
-      throw new UserException(name + ": cannot be opened for writing: the device is read-only");
+      throw cannotOpen("the device is read-only");
     }
     int plain = reopen(found, access);
     if (plain < 0) {
@@ -151,8 +151,18 @@ public final class BackingDevices {
   }
 
   private UserException cannotOpen(int errno) {
-    String purpose = options.readOnly() ? "reading" : "writing";
-    return new UserException(name + ": cannot be opened for " + purpose + ": " + Errno.text(errno));
+    return cannotOpen(Errno.text(errno));
+  }
+
+  private UserException cannotOpen(String why) {
+    return new UserException(
+        options.readOnly()
+            ? name + ": cannot be opened for reading: " + why
+            : name
+                + ": cannot be opened for writing: "
+                + why
+                + "; what is dirty in the cache goes there, even with --read-only; `jpcache view`"
+                + " only reads");
   }
 
   private void refuseKernelUsers(FileStatus status) {

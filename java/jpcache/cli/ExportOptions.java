@@ -75,7 +75,10 @@ final class ExportOptions {
       description = "What clients are told that the export is.")
   private @Nullable String description;
 
-  @Option(names = "--read-only", description = "Refuse writes of clients.")
+  @Option(
+      names = "--read-only",
+      description =
+          "Refuse writes of clients. What is dirty in the cache is written back all the same.")
   private boolean readOnly;
 
   @Option(

@@ -32,6 +32,9 @@ class BackingDevicesTest {
     media.close();
   }
 
+  private static final String WHY =
+      "; what is dirty in the cache goes there, even with --read-only; `jpcache view` only reads";
+
   private static BackingDevice open(Path path) {
     return BackingDevices.open(path.toString(), BackingOptions.readWrite());
   }
@@ -88,7 +91,7 @@ class BackingDevicesTest {
     Path file = Media.file(media.onDisk(), MIB);
     Shell.run("chmod", "000", file.toString());
     assumeTrue(!Files.isReadable(file), "root may read anything");
-    assertRefused(file, "cannot be opened for writing: Permission denied");
+    assertRefused(file, "cannot be opened for writing: Permission denied" + WHY);
   }
 
   @Test
@@ -96,14 +99,14 @@ class BackingDevicesTest {
     Path disk = media.mount("-t", "tmpfs", "tmpfs");
     Path file = Media.file(disk, MIB);
     Shell.run("mount", "-o", "remount,ro", disk.toString());
-    assertRefused(file, "cannot be opened for writing: Read-only file system");
+    assertRefused(file, "cannot be opened for writing: Read-only file system" + WHY);
     openForReading(file).close();
   }
 
   @Test
   void aReadOnlyBlockDeviceCanOnlyBeRead() throws IOException {
     Path device = media.loop(Media.file(media.onDisk(), MIB), 512, "--read-only");
-    assertRefused(device, "cannot be opened for writing: the device is read-only");
+    assertRefused(device, "cannot be opened for writing: the device is read-only" + WHY);
     openForReading(device).close();
   }
 
