@@ -41,7 +41,7 @@ final class CacheMaker {
       @Nullable PmemBinding binding,
       @Nullable Label label) {
     PmemRegion region =
-        PmemFiles.open(path, binding, device -> requireSuitable(device, sizeBytes, force));
+        PmemFiles.openToFormat(path, binding, device -> requireSuitable(device, sizeBytes, force));
     try {
       format(region, label);
       return region;

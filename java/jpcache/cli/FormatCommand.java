@@ -25,7 +25,9 @@ import picocli.CommandLine.Spec;
 /** {@code jpcache format}. */
 @Command(
     name = "format",
-    description = "Make an empty cache on a file on fsdax, a devdax device or an image file.")
+    description =
+        "Make an empty cache on a file on fsdax, a devdax device, a block device such as the"
+            + " kernel's /dev/pmem0, or an image file.")
 final class FormatCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 

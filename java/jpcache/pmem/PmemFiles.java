@@ -41,18 +41,27 @@ public final class PmemFiles {
    * @throws UserException if it is missing, in use, empty or of a wrong kind
    */
   public static PmemRegion open(String path, @Nullable PmemBinding binding) {
-    return open(path, binding, region -> {});
+    OpenMedia media = OpenMedia.open(path, Posix.O_RDWR);
+    return allocated(media, lockAndMap(media, binding), region -> {});
   }
 
   /**
-   * As the other, and lets somebody look at what it holds before a file's space is allocated.
+   * Opens what a cache is to be made on, and lets somebody look at what it holds before a file's
+   * space is allocated. A block device as well, as {@link #openOffline} has it: whoever makes a
+   * cache for the kernel makes it on one.
    *
-   * @param check throws if it is not to be opened; the file is then as it was
+   * @param check throws if it is not to be opened; the file or device is then as it was
    */
-  public static PmemRegion open(
+  public static PmemRegion openToFormat(
       String path, @Nullable PmemBinding binding, Consumer<PmemRegion> check) {
     OpenMedia media = OpenMedia.open(path, Posix.O_RDWR);
-    PmemRegion region = lockAndMap(media, binding);
+    boolean block = media.type() == OpenMedia.Type.BLOCK;
+    PmemRegion region = block ? lockAndMapBlockDevice(media, binding) : lockAndMap(media, binding);
+    return allocated(media, region, check);
+  }
+
+  private static PmemRegion allocated(
+      OpenMedia media, PmemRegion region, Consumer<PmemRegion> check) {
     try {
       check.accept(region);
       if (media.type() == OpenMedia.Type.FILE) {
@@ -100,8 +109,12 @@ public final class PmemFiles {
           ? new AllocatingRegion(region, (offset, length) -> allocate(media, offset, length))
           : region;
     }
+    return lockAndMapBlockDevice(media, binding);
+  }
+
+  private static PmemRegion lockAndMapBlockDevice(OpenMedia media, @Nullable PmemBinding binding) {
     try {
-      DeviceLock.exclusive(media.fd(), path);
+      DeviceLock.exclusive(media.fd(), media.name());
       return mapBlockDevice(media, binding);
     } catch (RuntimeException e) {
       media.close();

@@ -82,7 +82,7 @@ final class PmemFilesTest {
     assertEquals(
         "not this one",
         refused(() ->
-            PmemFiles.open(
+            PmemFiles.openToFormat(
                 path,
                 binding,
                 region -> {

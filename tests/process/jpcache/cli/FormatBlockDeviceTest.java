@@ -1,0 +1,108 @@
+package jpcache.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.RandomAccessFile;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import jpcache.Sha256;
+import jpcache.media.Layout;
+import jpcache.pmem.PmemFiles;
+import jpcache.pmem.PmemRegion;
+import jpcache.support.ShmDirectory;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+/** A cache that is made for the kernel on its /dev/pmem0, for which a loop device stands in. */
+class FormatBlockDeviceTest {
+  @TempDir(factory = ShmDirectory.class)
+  Path shm;
+
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+  private Path file = Path.of("");
+  private String device = "";
+
+  @BeforeEach
+  void attach() throws Exception {
+    file = shm.resolve("image");
+    try (RandomAccessFile image = new RandomAccessFile(file.toFile(), "rw")) {
+      image.setLength(Layout.MIN_DEVICE_BYTES);
+    }
+    device = shell("losetup", "--find", "--show", file.toString());
+    assumeTrue(device.startsWith("/dev/"), () -> "no loop devices here: " + device);
+  }
+
+  @AfterEach
+  void detach() throws Exception {
+    if (device.startsWith("/dev/")) {
+      shell("losetup", "-d", device);
+    }
+  }
+
+  private int run(String... args) {
+    out.getBuffer().setLength(0);
+    err.getBuffer().setLength(0);
+    CommandLine line = Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err));
+    return Main.run(line, args);
+  }
+
+  private String said() {
+    return out + "\n" + err;
+  }
+
+  @Test
+  void whatIsMadeThereIsOnTheDeviceWhenFormatEnds() {
+    assertEquals(0, run("format", "--cache", device), this::said);
+    assertTrue(out.toString().startsWith(device + ": an empty cache of 512 MiB"), this::said);
+    assertEquals(0, run("fsck", "--cache", file.toString()), () -> "the image itself: " + said());
+  }
+
+  @Test
+  void whatIsThereIsThrownAwayByForceAlone() throws IOException {
+    assertEquals(0, run("format", "--cache", device, "--data-crc"), this::said);
+    String before = Sha256.of(file);
+    assertEquals(1, run("format", "--cache", device), this::said);
+    assertTrue(
+        err.toString().contains("holds a cache with no dirty data; use --force"), this::said);
+    assertEquals(1, run("format", "--cache", device, "--size", "1G", "--force"), this::said);
+    assertEquals(before, Sha256.of(file));
+    assertEquals(0, run("format", "--cache", device, "--force"), this::said);
+    assertTrue(out.toString().contains("data crc off"), this::said);
+  }
+
+  @Test
+  void oneThatSomebodyHasIsRefused() throws Exception {
+    try (PmemRegion other = PmemFiles.openOffline(device, null)) {
+      assertEquals(1, run("format", "--cache", other.name(), "--force"), this::said);
+      assertTrue(err.toString().contains(device + ": is in use by"), this::said);
+    }
+    shell("mkfs.ext4", "-q", device);
+    Path at = Files.createDirectory(shm.resolve("mounted"));
+    String mount = shell("mount", device, at.toString());
+    assumeTrue(mount.isEmpty(), () -> "no mounts here: " + mount);
+    try {
+      assertEquals(1, run("format", "--cache", device, "--force"), this::said);
+      assertTrue(err.toString().contains("is in use: it is mounted on " + at), this::said);
+    } finally {
+      shell("umount", at.toString());
+    }
+  }
+
+  private static String shell(String... command) throws IOException, InterruptedException {
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String said =
+        new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+    process.waitFor();
+    return said;
+  }
+}
