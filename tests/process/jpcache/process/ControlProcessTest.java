@@ -327,7 +327,7 @@ class ControlProcessTest {
     List<String> other = new ArrayList<>(List.of(media.serveOptions("--mode", "write-around")));
     other.addFirst("serve");
     Jpcache.Result refused = Jpcache.run(other.toArray(String[]::new));
-    try (Server server = serve()) {
+    try (Server _ = serve()) {
       paste(refused.err()).succeeded();
       assertEquals("write-around", value(ask("status").succeeded(), "mode"));
     }
