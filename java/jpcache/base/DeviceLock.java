@@ -184,7 +184,8 @@ public final class DeviceLock {
     return found.isPresent() ? found : searchDescriptors(inode, ownFd);
   }
 
-  private static String describe(long pid) {
+  /** How messages call a process. */
+  static String describe(long pid) {
     if (pid == SELF) {
       return "this process itself";
     }

@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.function.Consumer;
 import jpcache.backing.BackingDevice;
 import jpcache.backing.BackingDevices;
+import jpcache.base.OtherWriters;
 import jpcache.base.Sizes;
 import jpcache.base.UserException;
 import jpcache.cache.CacheOptions;
@@ -148,6 +149,8 @@ final class ExportOptions {
       String cachePath, @Nullable Long createBytes, String backingPath, Consumer<String> notice) {
     DevicePath.requireTwo(cachePath, backingPath);
     CacheOptions options = cacheOptions();
+    tellOtherWriter(cachePath, notice);
+    tellOtherWriter(backingPath, notice);
     BackingDevice device = BackingDevices.open(backingPath, backingIo.options());
     boolean make = createBytes != null && isMissing(cachePath);
     CheckedCache checked;
@@ -216,6 +219,18 @@ final class ExportOptions {
               Sizes.format(createBytes), path, Sizes.format(sizeBytes)));
     }
     return region;
+  }
+
+  /** Whoever has locked it will be refused; of others the user should know. */
+  private static void tellOtherWriter(String path, Consumer<String> notice) {
+    OtherWriters.of(Path.of(path))
+        .ifPresent(who ->
+            notice.accept(
+                path
+                    + ": "
+                    + who
+                    + " has it open for writing, too, without a lock: what that writes and what"
+                    + " is served destroy each other"));
   }
 
   private static boolean isMissing(String path) {
