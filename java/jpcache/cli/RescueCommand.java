@@ -70,7 +70,10 @@ final class RescueCommand implements Callable<Integer> {
   @Mixin private PmemOption pmem;
 
   private long nextProgress;
-  private volatile String reached = "nothing is written yet";
+
+  // How far it is; read by the thread that tells so when it is interrupted.
+  private volatile long doneKsets;
+  private volatile long allKsets;
 
   @Override
   public Integer call() {
@@ -93,7 +96,7 @@ final class RescueCommand implements Callable<Integer> {
   private Rescue.Summary runAndTellIfInterrupted(PmemRegion region, BackingDevice device) {
     Thread interrupted =
         new Thread(
-            () -> notice("rescue was interrupted: " + reached + "; run it again to go on"),
+            () -> notice("rescue was interrupted: " + reached() + "; run it again to go on"),
             "interrupted");
     Runtime.getRuntime().addShutdownHook(interrupted);
     try {
@@ -127,11 +130,19 @@ final class RescueCommand implements Callable<Integer> {
   }
 
   private void progress(long ksets, long ofKsets) {
-    reached = String.format("%d of %d key sets are done", ksets, ofKsets);
+    doneKsets = ksets;
+    allKsets = ofKsets;
     if (System.nanoTime() - nextProgress >= 0) {
-      notice(reached);
+      notice(reached());
       nextProgress = System.nanoTime() + PROGRESS_NANOS;
     }
+  }
+
+  private String reached() {
+    long all = allKsets;
+    return all == 0
+        ? "nothing is written yet"
+        : doneKsets + " of " + all + " key sets are done";
   }
 
   private void show(Rescue.Summary summary) {
