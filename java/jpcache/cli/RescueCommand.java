@@ -140,9 +140,7 @@ final class RescueCommand implements Callable<Integer> {
 
   private String reached() {
     long all = allKsets;
-    return all == 0
-        ? "nothing is written yet"
-        : doneKsets + " of " + all + " key sets are done";
+    return all == 0 ? "nothing is written yet" : doneKsets + " of " + all + " key sets are done";
   }
 
   private void show(Rescue.Summary summary) {

@@ -3,16 +3,15 @@ package jpcache.pmem;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import jpcache.backing.Media;
+import jpcache.backing.Shell;
 import jpcache.base.UserException;
 import jpcache.support.ShmDirectory;
 import org.junit.jupiter.api.AfterEach;
@@ -27,24 +26,19 @@ class OfflineBlockDeviceTest {
   @TempDir(factory = ShmDirectory.class)
   Path shm;
 
+  private final Media media = new Media();
   private Path file = Path.of("");
   private String device = "";
 
   @BeforeEach
-  void attach() throws Exception {
-    file = shm.resolve("image");
-    try (RandomAccessFile image = new RandomAccessFile(file.toFile(), "rw")) {
-      image.setLength(SIZE_BYTES);
-    }
-    device = run("losetup", "--find", "--show", file.toString());
-    assumeTrue(device.startsWith("/dev/"), () -> "no loop devices here: " + device);
+  void attach() throws IOException {
+    file = Media.file(shm, SIZE_BYTES);
+    device = media.loop(file, 512).toString();
   }
 
   @AfterEach
-  void detach() throws Exception {
-    if (device.startsWith("/dev/")) {
-      run("losetup", "-d", device);
-    }
+  void detach() throws IOException {
+    media.close();
   }
 
   @Test
@@ -81,16 +75,11 @@ class OfflineBlockDeviceTest {
 
   @Test
   void aMountedOneIsRefusedWhetherItIsToBeWrittenOrRead() throws Exception {
-    Path at = Files.createDirectory(shm.resolve("mounted"));
-    run("mkfs.ext4", "-q", device);
-    String said = run("mount", device, at.toString());
-    assumeTrue(said.isEmpty(), () -> "no mounts here: " + said);
-    try {
-      String refusal = device + ": is in use: it is mounted on " + at;
+    Shell.run("mkfs.ext4", "-q", device);
+    try (Media mounted = new Media()) {
+      String refusal = device + ": is in use: it is mounted on " + mounted.mount(device);
       assertEquals(refusal, refused(() -> ReadOnlyMapping.open(device)));
       assertEquals(refusal, refused(() -> PmemFiles.openOffline(device, null)));
-    } finally {
-      run("umount", at.toString());
     }
     ReadOnlyMapping.open(device).close();
   }
@@ -108,13 +97,5 @@ class OfflineBlockDeviceTest {
 
   private static String refused(Runnable opening) {
     return String.valueOf(assertThrows(UserException.class, opening::run).getMessage());
-  }
-
-  private static String run(String... command) throws IOException, InterruptedException {
-    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-    String said =
-        new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
-    process.waitFor();
-    return said;
   }
 }

@@ -2,16 +2,14 @@ package jpcache.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.io.RandomAccessFile;
 import java.io.StringWriter;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import jpcache.Sha256;
+import jpcache.backing.Media;
+import jpcache.backing.Shell;
 import jpcache.media.Layout;
 import jpcache.pmem.PmemFiles;
 import jpcache.pmem.PmemRegion;
@@ -27,26 +25,21 @@ class FormatBlockDeviceTest {
   @TempDir(factory = ShmDirectory.class)
   Path shm;
 
+  private final Media media = new Media();
   private final StringWriter out = new StringWriter();
   private final StringWriter err = new StringWriter();
   private Path file = Path.of("");
   private String device = "";
 
   @BeforeEach
-  void attach() throws Exception {
-    file = shm.resolve("image");
-    try (RandomAccessFile image = new RandomAccessFile(file.toFile(), "rw")) {
-      image.setLength(Layout.MIN_DEVICE_BYTES);
-    }
-    device = shell("losetup", "--find", "--show", file.toString());
-    assumeTrue(device.startsWith("/dev/"), () -> "no loop devices here: " + device);
+  void attach() throws IOException {
+    file = Media.file(shm, Layout.MIN_DEVICE_BYTES);
+    device = media.loop(file, 512).toString();
   }
 
   @AfterEach
-  void detach() throws Exception {
-    if (device.startsWith("/dev/")) {
-      shell("losetup", "-d", device);
-    }
+  void detach() throws IOException {
+    media.close();
   }
 
   private int run(String... args) {
@@ -81,28 +74,14 @@ class FormatBlockDeviceTest {
   }
 
   @Test
-  void oneThatSomebodyHasIsRefused() throws Exception {
+  void oneThatSomebodyHasIsRefused() throws IOException {
     try (PmemRegion other = PmemFiles.openOffline(device, null)) {
       assertEquals(1, run("format", "--cache", other.name(), "--force"), this::said);
       assertTrue(err.toString().contains(device + ": is in use by"), this::said);
     }
-    shell("mkfs.ext4", "-q", device);
-    Path at = Files.createDirectory(shm.resolve("mounted"));
-    String mount = shell("mount", device, at.toString());
-    assumeTrue(mount.isEmpty(), () -> "no mounts here: " + mount);
-    try {
-      assertEquals(1, run("format", "--cache", device, "--force"), this::said);
-      assertTrue(err.toString().contains("is in use: it is mounted on " + at), this::said);
-    } finally {
-      shell("umount", at.toString());
-    }
-  }
-
-  private static String shell(String... command) throws IOException, InterruptedException {
-    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-    String said =
-        new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
-    process.waitFor();
-    return said;
+    Shell.run("mkfs.ext4", "-q", device);
+    Path at = media.mount(device);
+    assertEquals(1, run("format", "--cache", device, "--force"), this::said);
+    assertTrue(err.toString().contains("is in use: it is mounted on " + at), this::said);
   }
 }

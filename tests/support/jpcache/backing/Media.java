@@ -16,7 +16,7 @@ import java.util.stream.Stream;
  * Files, loop devices and file systems for one test, taken down by {@link #close} in the opposite
  * order. What this machine does not allow skips the test and says so.
  */
-final class Media implements AutoCloseable {
+public final class Media implements AutoCloseable {
   private interface Undo {
     void run() throws IOException;
   }
@@ -37,7 +37,7 @@ final class Media implements AutoCloseable {
   }
 
   /** A sparse file. */
-  static Path file(Path directory, long sizeBytes) throws IOException {
+  public static Path file(Path directory, long sizeBytes) throws IOException {
     Path file = directory.resolve("device.img");
     try (RandomAccessFile f = new RandomAccessFile(file.toFile(), "rw")) {
       f.setLength(sizeBytes);
@@ -46,7 +46,7 @@ final class Media implements AutoCloseable {
   }
 
   /** Attaches a file to a loop device. */
-  Path loop(Path file, int sectorBytes, String... more) throws IOException {
+  public Path loop(Path file, int sectorBytes, String... more) throws IOException {
     List<String> command =
         Stream.concat(
                 Stream.of("losetup", "--find", "--show", "-b", Integer.toString(sectorBytes)),
@@ -58,7 +58,7 @@ final class Media implements AutoCloseable {
   }
 
   /** Mounts something on a fresh directory. */
-  Path mount(String... options) throws IOException {
+  public Path mount(String... options) throws IOException {
     Path at = onDisk();
     String[] command =
         Stream.of(Stream.of("mount"), Stream.of(options), Stream.of(at.toString()))

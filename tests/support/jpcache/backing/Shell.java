@@ -4,11 +4,11 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 
 /** Runs the system's own tools. */
-final class Shell {
+public final class Shell {
   private Shell() {}
 
   /** The command's output; fails with it if the command does. */
-  static String run(String... command) throws IOException {
+  public static String run(String... command) throws IOException {
     try {
       Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
       process.getOutputStream().close();
