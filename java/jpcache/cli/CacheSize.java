@@ -6,6 +6,8 @@ import jpcache.media.Layout;
 
 /** The size of a cache that is to be made. */
 final class CacheSize extends CheckedValue<Long> {
+  private static final long MAX_SEGMENTS_BYTES = Layout.MAX_SEGMENTS * Layout.SEGMENT_BYTES;
+
   @Override
   Long parse(String text) {
     long bytes = Sizes.parse(text);
@@ -13,11 +15,8 @@ final class CacheSize extends CheckedValue<Long> {
       throw new UserException(
           text + ": a cache has at least " + Sizes.format(Layout.MIN_DEVICE_BYTES));
     }
-    if (bytes > Layout.MAX_DEVICE_BYTES) {
-      throw new UserException(
-          text
-              + ": a cache has at most "
-              + Sizes.format(Layout.MAX_SEGMENTS * Layout.SEGMENT_BYTES));
+    if (bytes > Layout.SEGMENTS_OFFSET + MAX_SEGMENTS_BYTES) {
+      throw new UserException(text + ": a cache has at most " + Sizes.format(MAX_SEGMENTS_BYTES));
     }
     return bytes;
   }

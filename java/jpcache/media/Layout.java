@@ -56,9 +56,6 @@ public final class Layout {
   /** The most segments (16 TiB of cache). */
   public static final int MAX_SEGMENTS = 1 << 20;
 
-  /** What a cache can use of a device: 16 TiB, and what precedes the segments. */
-  public static final long MAX_DEVICE_BYTES = SEGMENTS_OFFSET + MAX_SEGMENTS * SEGMENT_BYTES;
-
   // ---- superblock ----
 
   public static final int SUPERBLOCK_BYTES = 24;

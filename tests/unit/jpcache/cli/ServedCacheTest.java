@@ -37,6 +37,7 @@ class ServedCacheTest {
     try (ServedCache cache =
         ServedCache.open(region, backing, CacheOptions.defaults().withWriteBack(0, 0))
             .withWriteBackOnStop(true)) {
+      cache.begin();
       fill(cache);
       while (backing.requestsUnderWay() == 0) {
         Thread.onSpinWait();
