@@ -30,8 +30,6 @@ import jpcache.base.UserException;
 public final class BackingDevices {
   private static final Logger LOG = System.getLogger(BackingDevices.class.getName());
 
-  private static final int O_PATH = 010000000;
-
   private static final long BLKSSZGET = 0x1268;
   private static final long BLKPBSZGET = 0x127b;
   private static final long BLKGETSIZE64 = 0x80081272L;
@@ -73,7 +71,7 @@ public final class BackingDevices {
   }
 
   private BackingDevice open() {
-    int found = opened(Posix.open(path, O_PATH, 0));
+    int found = opened(Posix.open(path, Posix.O_PATH, 0));
     FileStatus status = FileStatus.of(found, name);
     if (!status.regular() && !status.blockDevice()) {
       throw new UserException(name + ": is " + status.typeText() + ", not a file or block device");

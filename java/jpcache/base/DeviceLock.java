@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -88,18 +87,18 @@ public final class DeviceLock {
 
   private DeviceLock() {}
 
-  /** Who has a file locked, as well as /proc tells. Nothing is opened or locked for that. */
+  /** Who has a file locked, as well as /proc tells. Nothing is read or locked for that. */
   public static Optional<Holder> holder(Path file) {
-    try {
-      long device = (Long) Objects.requireNonNull(Files.getAttribute(file, "unix:dev"));
-      long inode = (Long) Objects.requireNonNull(Files.getAttribute(file, "unix:ino"));
-      // As glibc packs them.
-      long major = (device >>> 8 & 0xfff) | (device >>> 32 & ~0xfffL);
-      long minor = (device & 0xff) | (device >>> 12 & ~0xffL);
-      String id = String.format(Locale.ROOT, "%02x:%02x:%d", major, minor & 0xffffffffL, inode);
-      return holder(locks(LOCKS, id), id, -1).map(lock -> new Holder(lock.pid, describe(lock.pid)));
-    } catch (IOException e) {
+    int fd = Posix.open(file.toString(), Posix.O_PATH, 0);
+    if (fd < 0) {
       return Optional.empty();
+    }
+    try {
+      return inode(fd)
+          .flatMap(inode -> holder(locks(LOCKS, inode.id), inode.id, fd))
+          .map(lock -> new Holder(lock.pid, describe(lock.pid)));
+    } finally {
+      Posix.close(fd);
     }
   }
 
@@ -219,18 +218,7 @@ public final class DeviceLock {
    * that, but the descriptors that hold it show it. We see those of our own user, or all as root.
    */
   private static Optional<Lock> searchDescriptors(String inode, int ownFd) {
-    try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[1-9]*")) {
-      for (Path process : processes) {
-        long pid = Long.parseLong(process.getFileName().toString());
-        Optional<Lock> held = held(pid, inode, ownFd, Optional.empty());
-        if (held.isPresent()) {
-          return held;
-        }
-      }
-    } catch (IOException | DirectoryIteratorException e) {
-      // Without /proc there is no name to give.
-    }
-    return Optional.empty();
+    return Processes.first(pid -> held(pid, inode, ownFd, Optional.empty()));
   }
 
   /**

@@ -51,19 +51,12 @@ public final class OtherWriters {
   }
 
   private static Optional<String> search(Path file) {
-    try (DirectoryStream<Path> all = Files.newDirectoryStream(Path.of("/proc"), "[1-9]*")) {
-      for (Path process : all) {
-        if (writes(process, file)) {
-          return Optional.of(DeviceLock.describe(Long.parseLong(process.getFileName() + "")));
-        }
-      }
-    } catch (IOException | DirectoryIteratorException e) {
-      // Without /proc there is nobody to name.
-    }
-    return Optional.empty();
+    return Processes.first(
+        pid -> writes(pid, file) ? Optional.of(DeviceLock.describe(pid)) : Optional.empty());
   }
 
-  private static boolean writes(Path process, Path file) {
+  private static boolean writes(long pid, Path file) {
+    Path process = Path.of("/proc/" + pid);
     try (DirectoryStream<Path> all = Files.newDirectoryStream(process.resolve("fd"))) {
       for (Path descriptor : all) {
         if (isSame(descriptor, file) && isForWriting(process, descriptor)) {

@@ -12,6 +12,10 @@ import java.lang.foreign.MemorySegment;
 public final class Posix {
   public static final int O_RDONLY = 0;
   public static final int O_RDWR = 2;
+
+  /** A descriptor that names the file and can neither read nor write it. */
+  public static final int O_PATH = 010000000;
+
   public static final int O_CREAT = 0100;
   public static final int O_EXCL = 0200;
   public static final int O_CLOEXEC = 02000000;

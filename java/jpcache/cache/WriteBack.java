@@ -86,11 +86,6 @@ final class WriteBack {
     requests = new BatchRequests(region, segments, zeros, backing, map, direct, Arena.ofAuto());
   }
 
-  /** As the other, and leaves no batch before its end. */
-  int run(Position end, long mostBytes, LongConsumer progress) {
-    return run(end, mostBytes, progress, () -> false);
-  }
-
   /**
    * Writes back one batch of what lies before {@code end}, a place where the log durably ended.
    *

@@ -86,19 +86,18 @@ final class FormatCommand implements Callable<Integer> {
   }
 
   private void show(CacheInfo info, long sizeBytes) {
-    if (output.json) {
-      output.show(
-          spec,
-          "format",
-          json -> {
-            json.value("cache", cache);
-            json.value("size_bytes", sizeBytes);
-            json.value("segments", info.segments());
-            json.value("mode", info.mode().toString());
-            json.value("data_crc", info.dataCrc());
-            json.value("gc_percent", info.gcPercent());
-          });
-    } else {
+    output.show(
+        spec,
+        "format",
+        json -> {
+          json.value("cache", cache);
+          json.value("size_bytes", sizeBytes);
+          json.value("segments", info.segments());
+          json.value("mode", info.mode().toString());
+          json.value("data_crc", info.dataCrc());
+          json.value("gc_percent", info.gcPercent());
+        });
+    if (!output.json) {
       PrintWriter out = spec.commandLine().getOut();
       out.printf(
           "%s: an empty cache of %s, %d segments, %s, data crc %s%n",

@@ -12,7 +12,9 @@ final class JsonOption {
   @Option(names = "--json", description = "Print JSON, for programs, in place of text.")
   boolean json;
 
-  /** Shows programs what a command did that tells people nothing when it succeeds. */
+  /**
+   * Shows what a command did to programs, if they asked; what people are told is its own matter.
+   */
   void show(CommandSpec command, String name, Consumer<Outline> members) {
     if (json) {
       PrintWriter out = command.commandLine().getOut();

@@ -10,6 +10,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongConsumer;
 import jpcache.backing.RecordingBacking;
 import jpcache.backing.RecordingBacking.Flush;
 import jpcache.backing.RecordingBacking.Request;
@@ -81,8 +82,13 @@ class WriteBackTest {
     return cache.log().head().position();
   }
 
+  /** Runs a batch that is not left before its end. */
+  private int run(Position end, long mostBytes, LongConsumer progress) {
+    return writeBack.run(end, mostBytes, progress, () -> false);
+  }
+
   private int writeBackAll() {
-    return writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {});
+    return run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {});
   }
 
   /** What the next batch asks of the device. */
@@ -239,7 +245,7 @@ class WriteBackTest {
     write(0, 16 * BLOCK, 'a');
     write(0, 16 * BLOCK, 'b');
     long[] told = {0};
-    assertEquals(0, writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> told[0] += bytes));
+    assertEquals(0, run(logEnd(), BatchSize.LEAST_BYTES, bytes -> told[0] += bytes));
     assertEquals(2 * 16 * BLOCK, told[0]);
     assertEquals(2 * 16 * BLOCK, writeBack.writtenBackBytes());
   }
@@ -258,7 +264,7 @@ class WriteBackTest {
     List<Boolean> dataWasWritten = new ArrayList<>();
     assertEquals(
         0,
-        writeBack.run(
+        run(
             end,
             BatchSize.LEAST_BYTES,
             bytes -> dataWasWritten.add(backing.requests().contains(data))));
@@ -303,16 +309,16 @@ class WriteBackTest {
     Position late = logEnd();
     write(2 << 20, BLOCK, 'c');
     backing.fail(request -> request.equals(new Write(1 << 20, BLOCK)) ? Errno.EIO : 0);
-    assertEquals(Errno.EIO, writeBack.run(late, BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(Errno.EIO, run(late, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals('b', backing.at(0), "the first try has written something of the later key");
     backing.fail(request -> 0);
     backing.forgetRequests();
-    assertEquals(0, writeBack.run(early, BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(0, run(early, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(
         List.of(new Write(0, BLOCK), new Write(1 << 20, BLOCK), new Flush()), backing.requests());
     assertEquals(late, cache.tails().dirtyTail());
 
-    assertEquals(0, writeBack.run(late, BatchSize.LEAST_BYTES, bytes -> {}), "and not for ever");
+    assertEquals(0, run(late, BatchSize.LEAST_BYTES, bytes -> {}), "and not for ever");
     assertEquals(late, cache.tails().dirtyTail());
   }
 
@@ -352,7 +358,7 @@ class WriteBackTest {
     write(0, BLOCK, 'b');
     assertEquals('b', backing.at(0));
     backing.forgetRequests();
-    assertEquals(0, writeBack.run(before, BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(0, run(before, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(List.of(new Write(BLOCK, BLOCK), new Flush()), backing.requests());
     assertEquals('b', backing.at(0));
     assertEquals('a', backing.at(BLOCK));
@@ -367,8 +373,7 @@ class WriteBackTest {
     Position end = logEnd();
     cache.setMode(CacheMode.WRITE_THROUGH);
     backing.hold();
-    Thread batch =
-        Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
+    Thread batch = Thread.ofPlatform().start(() -> run(end, BatchSize.LEAST_BYTES, bytes -> {}));
     awaitRequests(1);
     write(0, BLOCK, 'b'); // does not wait for it
     assertEquals(List.of(new Write(0, BLOCK)), backing.requests());
@@ -385,8 +390,7 @@ class WriteBackTest {
     cache.setMode(CacheMode.WRITE_THROUGH);
     backing.hold();
     write(0, BLOCK, 'b');
-    Thread batch =
-        Thread.ofPlatform().start(() -> writeBack.run(end, BatchSize.LEAST_BYTES, bytes -> {}));
+    Thread batch = Thread.ofPlatform().start(() -> run(end, BatchSize.LEAST_BYTES, bytes -> {}));
     awaitWaiting(batch);
     assertEquals(1, backing.requests().size(), "write-back has begun: " + backing.requests());
     backing.release();
@@ -413,7 +417,7 @@ class WriteBackTest {
   // ---- the next batch, read ahead ----
 
   private int writeBackMib(int mostMib) {
-    return writeBack.run(logEnd(), (long) mostMib << 20, bytes -> {});
+    return run(logEnd(), (long) mostMib << 20, bytes -> {});
   }
 
   /** A MiB each, whose values are those letters; returns where the second one's keys begin. */
@@ -511,7 +515,7 @@ class WriteBackTest {
     Position middle = logEnd();
     write(3 << 20, BLOCK, 'd');
     backing.forgetRequests();
-    assertEquals(0, writeBack.run(middle, BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(0, run(middle, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(List.of(new Write(3 << 20, BLOCK), new Flush()), backing.requests());
     assertEquals('c', backing.at(3 << 20));
   }
@@ -524,13 +528,13 @@ class WriteBackTest {
     assertThrows(
         UncheckedIOException.class,
         () ->
-            writeBack.run(
+            run(
                 logEnd(),
                 BatchSize.LEAST_BYTES,
                 bytes -> {
                   throw new UncheckedIOException(new IOException("key_tail"));
                 }));
-    assertEquals(0, writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(0, run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(logEnd(), cache.tails().dirtyTail());
   }
 
@@ -543,7 +547,7 @@ class WriteBackTest {
     boolean[] told = {false};
     assertEquals(
         0,
-        writeBack.run(
+        run(
             logEnd(),
             BatchSize.LEAST_BYTES,
             bytes -> {
@@ -567,10 +571,9 @@ class WriteBackTest {
       throw new UncheckedIOException(new IOException("dirty_tail"));
     });
     assertThrows(
-        UncheckedIOException.class,
-        () -> writeBack.run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {}));
+        UncheckedIOException.class, () -> run(logEnd(), BatchSize.LEAST_BYTES, bytes -> {}));
     region.watch((offset, length) -> {});
-    assertEquals(0, writeBack.run(between, BatchSize.LEAST_BYTES, bytes -> {}));
+    assertEquals(0, run(between, BatchSize.LEAST_BYTES, bytes -> {}));
     assertEquals(logEnd(), cache.tails().dirtyTail());
   }
 }
